@@ -1,0 +1,295 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+)
+
+// Access token formats of an application.
+const (
+	TokenFormatJWT    = "jwt"
+	TokenFormatOpaque = "opaque"
+)
+
+// An Application is a product that people sign in to. It has one or more clients. Lifetimes are in seconds;
+// zero means the configured default.
+type Application struct {
+	ID                       string `gorm:"primaryKey"`
+	Slug                     string
+	Name                     string
+	Disabled                 bool
+	Audiences                []string `gorm:"serializer:json"`
+	AccessTokenFormat        string
+	CodeLifetime             int64
+	AccessTokenLifetime      int64
+	IDTokenLifetime          int64
+	RefreshTokenIdleLifetime int64
+	RefreshTokenLifetime     int64
+	LogoURI                  string         `gorm:"column:logo_uri"`
+	HomepageURI              string         `gorm:"column:homepage_uri"`
+	PolicyURI                string         `gorm:"column:policy_uri"`
+	TOSURI                   string         `gorm:"column:tos_uri"`
+	Metadata                 map[string]any `gorm:"serializer:json"`
+	Clients                  []Client       `gorm:"foreignKey:ApplicationID"` // the oldest first; that one the application was created with
+	CreatedAt                time.Time
+	UpdatedAt                time.Time
+}
+
+// Client returns the application's client with the id, or nil: another application's client is not among them.
+func (a *Application) Client(id string) *Client {
+	for i := range a.Clients {
+		if a.Clients[i].ID == id {
+			return &a.Clients[i]
+		}
+	}
+	return nil
+}
+
+// What lists of applications sort by.
+const (
+	ByCreation = "created_at"
+	ByName     = "name"
+	ByUpdate   = "updated_at"
+)
+
+// An ApplicationQuery selects one page of applications.
+type ApplicationQuery struct {
+	Search     string // a part of the name, the slug or a client_id
+	Type       string // those with a client of this type; empty for all
+	Sort       string // ByCreation (also when empty), ByName or ByUpdate
+	Descending bool
+	After      *ApplicationPosition // where the page before ended; nil for the first one
+	Limit      int
+	CountTo    int64 // up to how many matches are counted exactly
+}
+
+// An ApplicationPosition is the place of a row in the order of a list: the value that it is sorted by, and its id.
+type ApplicationPosition struct {
+	Value any // a time.Time or a string, as the query's Sort demands
+	ID    string
+}
+
+// An ApplicationPage is what an ApplicationQuery finds, the clients of each application included.
+type ApplicationPage struct {
+	Applications []Application
+	More         bool
+	Total        int64
+	Estimated    bool // there are more than CountTo, and Total is a guess
+}
+
+type countedApplication struct {
+	Application
+	Total int64
+}
+
+// Applications returns one page in two statements, however long it is.
+func (s *Store) Applications(ctx context.Context, q ApplicationQuery) (*ApplicationPage, error) {
+	order := q.Sort
+	if !slices.Contains([]string{ByName, ByUpdate}, order) { // it becomes SQL, so nothing else may pass
+		order = ByCreation
+	}
+	direction, compare := " ASC", ">"
+	if q.Descending {
+		direction, compare = " DESC", "<"
+	}
+	var rows []countedApplication
+	page := s.matching(ctx, q).Select("applications.*, (?) AS total", s.countMatching(ctx, q))
+	if q.After != nil {
+		page = page.Where("(applications."+order+", applications.id) "+compare+" (?, ?)", q.After.Value, q.After.ID)
+	}
+	err := page.Order("applications." + order + direction + ", applications.id" + direction).Limit(q.Limit + 1).Find(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("list applications: %w", known(err))
+	}
+	out := &ApplicationPage{More: len(rows) > q.Limit}
+	for _, row := range rows[:min(len(rows), q.Limit)] {
+		out.Applications, out.Total = append(out.Applications, row.Application), row.Total
+	}
+	if err := s.completePage(ctx, q, out); err != nil {
+		return nil, fmt.Errorf("list applications: %w", known(err))
+	}
+	return out, nil
+}
+
+// matching selects the applications that q is about, on all its pages.
+func (s *Store) matching(ctx context.Context, q ApplicationQuery) *gorm.DB {
+	db := s.db(ctx).Model(&Application{})
+	if q.Type != "" {
+		db = db.Where("EXISTS (SELECT 1 FROM clients WHERE clients.application_id = applications.id AND clients.type = ?)", q.Type)
+	}
+	if q.Search != "" {
+		// The second comparison is for SQLite, whose lower() leaves everything but ASCII alone.
+		exact, folded := containing(q.Search), containing(strings.ToLower(q.Search))
+		db = db.Where(`(lower(applications.name) LIKE ? ESCAPE '!' OR applications.name LIKE ? ESCAPE '!' OR applications.slug LIKE ? ESCAPE '!'
+			OR EXISTS (SELECT 1 FROM clients WHERE clients.application_id = applications.id AND lower(clients.id) LIKE ? ESCAPE '!'))`,
+			folded, exact, folded, folded)
+	}
+	return db
+}
+
+// containing is the LIKE pattern for "has text somewhere inside", with text taken literally.
+func containing(text string) string {
+	return "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(text) + "%"
+}
+
+// countMatching stops one past CountTo, so that its cost does not grow with the table.
+func (s *Store) countMatching(ctx context.Context, q ApplicationQuery) *gorm.DB {
+	some := s.matching(ctx, q).Select("1").Limit(int(q.CountTo) + 1)
+	return s.db(ctx).Table("(?) AS matching", some).Select("count(*)")
+}
+
+// completePage adds what the first statement could not tell: the clients, and the total where it is too large to count
+// or where the page is empty and so had no row to carry it.
+func (s *Store) completePage(ctx context.Context, q ApplicationQuery, page *ApplicationPage) error {
+	if len(page.Applications) == 0 {
+		if q.After == nil {
+			return nil
+		}
+		if err := s.countMatching(ctx, q).Scan(&page.Total).Error; err != nil {
+			return err
+		}
+	}
+	if page.Total > q.CountTo {
+		page.Estimated = true
+		if q.Type == "" && q.Search == "" {
+			size, err := s.tableSize(ctx, "applications")
+			if err != nil {
+				return err
+			}
+			page.Total = max(page.Total, size)
+		}
+	}
+	return s.loadClients(ctx, page.Applications)
+}
+
+// tableSize guesses the number of rows from what the engine knows without counting.
+func (s *Store) tableSize(ctx context.Context, table string) (int64, error) {
+	query := "SELECT coalesce(max(rowid), 0) FROM " + table
+	if s.Dialect() == "postgres" {
+		query = "SELECT reltuples::bigint FROM pg_class WHERE oid = '" + table + "'::regclass"
+	}
+	var size int64
+	err := s.db(ctx).Raw(query).Scan(&size).Error
+	return size, err
+}
+
+func (s *Store) loadClients(ctx context.Context, applications []Application) error {
+	if len(applications) == 0 {
+		return nil
+	}
+	at := map[string]*Application{}
+	ids := make([]string, len(applications))
+	for i := range applications {
+		ids[i], at[applications[i].ID] = applications[i].ID, &applications[i]
+	}
+	var clients []Client
+	if err := s.db(ctx).Order("created_at, id").Find(&clients, "application_id IN ?", ids).Error; err != nil {
+		return err
+	}
+	for _, c := range clients {
+		at[c.ApplicationID].Clients = append(at[c.ApplicationID].Clients, c)
+	}
+	return nil
+}
+
+// ApplicationByRef returns the application whose id, slug or client's client_id is ref (in this order, should several
+// match), with its clients and their live secrets; or ErrNotFound.
+func (s *Store) ApplicationByRef(ctx context.Context, ref string) (*Application, error) {
+	return s.applicationByRef(s.db(ctx), ref)
+}
+
+// LockApplication is ApplicationByRef for those who will write: until their transaction ends, no one else gets past this
+// call for the same application. So what they read and check still holds when they write.
+func (s *Store) LockApplication(ctx context.Context, ref string) (*Application, error) {
+	return s.applicationByRef(s.db(ctx).Clauses(clause.Locking{Strength: "UPDATE"}), ref)
+}
+
+func (s *Store) applicationByRef(db *gorm.DB, ref string) (*Application, error) {
+	var a Application
+	first := clause.Expr{SQL: "CASE WHEN applications.id = ? THEN 0 WHEN applications.slug = ? THEN 1 ELSE 2 END", Vars: []any{ref, ref}}
+	err := db.Order(clause.OrderBy{Expression: first}).Limit(1).
+		Take(&a, "applications.id = ? OR applications.slug = ? OR applications.id = (SELECT application_id FROM clients WHERE clients.id = ?)", ref, ref, ref).Error
+	if err != nil {
+		return nil, fmt.Errorf("application %q: %w", ref, known(err))
+	}
+	plain := db.Session(&gorm.Session{NewDB: true})
+	if err := plain.Preload("Secrets", s.liveSecrets).Scopes(oldestFirst).Find(&a.Clients, "application_id = ?", a.ID).Error; err != nil {
+		return nil, fmt.Errorf("clients of application %q: %w", ref, known(err))
+	}
+	return &a, nil
+}
+
+func oldestFirst(db *gorm.DB) *gorm.DB { return db.Order("created_at, id") }
+
+func (s *Store) liveSecrets(db *gorm.DB) *gorm.DB {
+	return oldestFirst(db.Where("expires_at IS NULL OR expires_at > ?", s.now()))
+}
+
+// CreateApplication inserts a, without clients. It returns ErrConflict when the slug is taken, and then the transaction
+// may go on to try another.
+func (s *Store) CreateApplication(ctx context.Context, a *Application) error {
+	a.ID, a.CreatedAt = NewID(), s.now()
+	a.UpdatedAt = a.CreatedAt
+	taken := clause.OnConflict{Columns: []clause.Column{{Name: "slug"}}, DoNothing: true}
+	res := s.db(ctx).Clauses(taken).Omit(clause.Associations).Create(a)
+	if res.Error != nil {
+		return fmt.Errorf("create application %q: %w", a.Slug, known(res.Error))
+	}
+	if res.RowsAffected == 0 {
+		return fmt.Errorf("create application %q: %w", a.Slug, ErrConflict)
+	}
+	return nil
+}
+
+// UpdateApplication writes every column of a. It returns ErrConflict when the slug is another application's.
+func (s *Store) UpdateApplication(ctx context.Context, a *Application) error {
+	a.UpdatedAt = s.now()
+	res := s.db(ctx).Model(&Application{}).Where("id = ?", a.ID).Select("*").Omit(clause.Associations, "id", "created_at").Updates(a)
+	if res.Error != nil {
+		return fmt.Errorf("update application %s: %w", a.ID, known(res.Error))
+	}
+	if res.RowsAffected == 0 {
+		return fmt.Errorf("update application %s: %w", a.ID, ErrNotFound)
+	}
+	s.publish(ctx, Event{Kind: EventApplicationChanged, ID: a.ID})
+	return nil
+}
+
+// DeleteApplication removes the application and all that belongs to it. Access tokens live on unless the caller revokes
+// the grants first, in the same transaction.
+func (s *Store) DeleteApplication(ctx context.Context, id string) error {
+	res := s.db(ctx).Delete(&Application{}, "id = ?", id)
+	if res.Error != nil {
+		return fmt.Errorf("delete application %s: %w", id, known(res.Error))
+	}
+	if res.RowsAffected == 0 {
+		return fmt.Errorf("delete application %s: %w", id, ErrNotFound)
+	}
+	s.publish(ctx, Event{Kind: EventApplicationChanged, ID: id})
+	return nil
+}
+
+// GrantCounts tells how much an application is used.
+type GrantCounts struct {
+	Grants int64 // that may still yield tokens
+	Users  int64 // who gave them
+}
+
+// CountGrants counts the live grants of the application's clients, looking at no more than limit of them.
+func (s *Store) CountGrants(ctx context.Context, applicationID string, limit int) (GrantCounts, error) {
+	var n GrantCounts
+	now := s.now()
+	err := s.db(ctx).Raw(`SELECT count(*) AS grants, count(DISTINCT user_id) AS users FROM (
+		SELECT user_id FROM grants WHERE client_id IN (SELECT id FROM clients WHERE application_id = ?)
+		AND revoked_at IS NULL AND expires_at > ? AND idle_expires_at > ? LIMIT ?) AS live`, applicationID, now, now, limit).Scan(&n).Error
+	if err != nil {
+		return n, fmt.Errorf("count grants of application %s: %w", applicationID, known(err))
+	}
+	return n, nil
+}

@@ -1,0 +1,32 @@
+package store
+
+import (
+	"context"
+
+	"github.com/go-gormigrate/gormigrate/v2"
+	"gorm.io/gorm"
+)
+
+// What tests of this package reach into. They live in store_test, because storetest imports store.
+
+var (
+	Known    = known
+	Describe = describe
+)
+
+func (s *Store) DB(ctx context.Context) *gorm.DB { return s.db(ctx) }
+
+func (s *Store) Publish(ctx context.Context, e Event) { s.publish(ctx, e) }
+
+func (s *Store) MigrateList(ctx context.Context, list []*gormigrate.Migration) error {
+	return s.migrate(ctx, list)
+}
+
+func (s *Store) PendingList(ctx context.Context, list []*gormigrate.Migration) ([]string, error) {
+	return s.pending(ctx, list)
+}
+
+// MigrateUnderLockRow migrates as on a database without advisory locks.
+func (s *Store) MigrateUnderLockRow(ctx context.Context, list []*gormigrate.Migration) error {
+	return s.migrateUnderLockRow(ctx, list)
+}

@@ -1,0 +1,280 @@
+package store
+
+import (
+	"strings"
+
+	"github.com/go-gormigrate/gormigrate/v2"
+	"gorm.io/gorm"
+)
+
+// migrations run in order, each once, each in its own transaction. Append only: a released one is never edited,
+// because some database has already run it. They are SQL on purpose: they must not mention the models, which move on.
+func migrations() []*gormigrate.Migration {
+	return []*gormigrate.Migration{
+		migration("2026-11-23-people", createPeople),
+		migration("2026-11-23-applications", createApplications),
+		migration("2026-11-23-oauth", createOAuth),
+		migration("2026-11-23-administration", createAdministration),
+	}
+}
+
+// migration turns portable SQL into a gormigrate step. Three column types differ between the engines and are
+// written as TIME, BYTES and JSON; SQLite must see "datetime" so that its driver converts integer times back.
+func migration(id, sql string) *gormigrate.Migration {
+	return &gormigrate.Migration{ID: id, Migrate: func(tx *gorm.DB) error {
+		types := strings.NewReplacer(" TIME", " timestamptz", " BYTES", " bytea", " JSON", " text")
+		if tx.Name() == "sqlite" {
+			types = strings.NewReplacer(" TIME", " datetime", " BYTES", " blob", " JSON", " text")
+		}
+		for _, statement := range strings.Split(types.Replace(sql), ";\n") {
+			if strings.TrimSpace(statement) == "" {
+				continue
+			}
+			if err := tx.Exec(statement).Error; err != nil {
+				return err
+			}
+		}
+		return nil
+	}}
+}
+
+const createPeople = `
+CREATE TABLE users (
+	id text PRIMARY KEY,
+	email text NOT NULL,
+	email_verified boolean NOT NULL,
+	name text NOT NULL,
+	image text NOT NULL,
+	role text NOT NULL,
+	password_hash text NOT NULL,
+	disabled_at TIME,
+	disabled_until TIME,
+	disabled_reason text NOT NULL,
+	created_at TIME NOT NULL,
+	updated_at TIME NOT NULL
+);
+CREATE UNIQUE INDEX users_email ON users (email);
+CREATE INDEX users_created_at ON users (created_at, id);
+CREATE INDEX users_role ON users (role) WHERE role <> 'user';
+
+CREATE TABLE sessions (
+	id text PRIMARY KEY,
+	secret_hash BYTES NOT NULL,
+	user_id text NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+	auth_time TIME NOT NULL,
+	acr text NOT NULL,
+	amr JSON NOT NULL,
+	remember boolean NOT NULL,
+	user_agent text NOT NULL,
+	ip text NOT NULL,
+	active_organization_id text NOT NULL,
+	created_at TIME NOT NULL,
+	last_seen_at TIME NOT NULL,
+	idle_expires_at TIME NOT NULL,
+	expires_at TIME NOT NULL,
+	ended_at TIME,
+	end_reason text NOT NULL
+);
+CREATE UNIQUE INDEX sessions_secret_hash ON sessions (secret_hash);
+CREATE INDEX sessions_user_id ON sessions (user_id);
+CREATE INDEX sessions_expires_at ON sessions (expires_at);
+
+CREATE TABLE sign_in_throttles (
+	id text PRIMARY KEY,
+	failures bigint NOT NULL,
+	blocked_until TIME,
+	updated_at TIME NOT NULL,
+	expires_at TIME NOT NULL
+);
+CREATE INDEX sign_in_throttles_expires_at ON sign_in_throttles (expires_at);
+`
+
+const createApplications = `
+CREATE TABLE applications (
+	id text PRIMARY KEY,
+	slug text NOT NULL,
+	name text NOT NULL,
+	disabled boolean NOT NULL,
+	audiences JSON NOT NULL,
+	access_token_format text NOT NULL,
+	code_lifetime bigint NOT NULL,
+	access_token_lifetime bigint NOT NULL,
+	id_token_lifetime bigint NOT NULL,
+	refresh_token_idle_lifetime bigint NOT NULL,
+	refresh_token_lifetime bigint NOT NULL,
+	logo_uri text NOT NULL,
+	homepage_uri text NOT NULL,
+	policy_uri text NOT NULL,
+	tos_uri text NOT NULL,
+	metadata JSON NOT NULL,
+	created_at TIME NOT NULL,
+	updated_at TIME NOT NULL
+);
+CREATE UNIQUE INDEX applications_slug ON applications (slug);
+CREATE INDEX applications_created_at ON applications (created_at, id);
+CREATE INDEX applications_name ON applications (name, id);
+CREATE INDEX applications_updated_at ON applications (updated_at, id);
+
+CREATE TABLE clients (
+	id text PRIMARY KEY,
+	application_id text NOT NULL REFERENCES applications (id) ON DELETE CASCADE,
+	name text NOT NULL,
+	type text NOT NULL,
+	redirect_uris JSON NOT NULL,
+	post_logout_redirect_uris JSON NOT NULL,
+	allowed_origins JSON NOT NULL,
+	scopes JSON NOT NULL,
+	grant_types JSON NOT NULL,
+	token_endpoint_auth_method text NOT NULL,
+	id_token_alg text NOT NULL,
+	skip_consent boolean NOT NULL,
+	require_pkce boolean NOT NULL,
+	disabled boolean NOT NULL,
+	created_at TIME NOT NULL,
+	updated_at TIME NOT NULL
+);
+CREATE INDEX clients_application_id ON clients (application_id, created_at, id);
+CREATE INDEX clients_type ON clients (type, application_id);
+
+CREATE TABLE client_secrets (
+	id text PRIMARY KEY,
+	client_id text NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+	hash BYTES NOT NULL,
+	hint text NOT NULL,
+	created_at TIME NOT NULL,
+	expires_at TIME
+);
+CREATE INDEX client_secrets_client_id ON client_secrets (client_id);
+CREATE INDEX client_secrets_expires_at ON client_secrets (expires_at);
+`
+
+// A code has no foreign keys: it lives a minute, its exchange joins the rows that it names, and each index
+// would be one more write on the hot path. grants_live serves "revoke everything of this user and client".
+const createOAuth = `
+CREATE TABLE signing_keys (
+	id text PRIMARY KEY,
+	alg text NOT NULL,
+	public_jwk JSON NOT NULL,
+	private_key text NOT NULL,
+	created_at TIME NOT NULL,
+	activated_at TIME,
+	retired_at TIME,
+	expires_at TIME
+);
+CREATE UNIQUE INDEX signing_keys_next ON signing_keys (alg) WHERE activated_at IS NULL;
+CREATE UNIQUE INDEX signing_keys_active ON signing_keys (alg) WHERE activated_at IS NOT NULL AND retired_at IS NULL;
+CREATE INDEX signing_keys_expires_at ON signing_keys (expires_at);
+
+CREATE TABLE authorization_requests (
+	id text PRIMARY KEY,
+	client_id text NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+	form JSON NOT NULL,
+	consented_by text NOT NULL,
+	granted_scopes JSON NOT NULL,
+	selected_session_id text NOT NULL,
+	created_at TIME NOT NULL,
+	expires_at TIME NOT NULL,
+	completed_at TIME
+);
+CREATE INDEX authorization_requests_client_id ON authorization_requests (client_id);
+CREATE INDEX authorization_requests_expires_at ON authorization_requests (expires_at);
+
+CREATE TABLE authorization_codes (
+	signature BYTES PRIMARY KEY,
+	grant_id text NOT NULL,
+	client_id text NOT NULL,
+	user_id text NOT NULL,
+	session_id text NOT NULL,
+	redirect_uri text NOT NULL,
+	scopes JSON NOT NULL,
+	audiences JSON NOT NULL,
+	organization_id text NOT NULL,
+	code_challenge text NOT NULL,
+	nonce text NOT NULL,
+	claims JSON NOT NULL,
+	auth_time TIME NOT NULL,
+	acr text NOT NULL,
+	amr JSON NOT NULL,
+	created_at TIME NOT NULL,
+	expires_at TIME NOT NULL,
+	used_at TIME
+);
+CREATE INDEX authorization_codes_expires_at ON authorization_codes (expires_at);
+
+CREATE TABLE grants (
+	id text PRIMARY KEY,
+	client_id text NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+	user_id text NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+	session_id text NOT NULL,
+	organization_id text NOT NULL,
+	scopes JSON NOT NULL,
+	audiences JSON NOT NULL,
+	claims JSON NOT NULL,
+	offline boolean NOT NULL,
+	auth_time TIME NOT NULL,
+	acr text NOT NULL,
+	amr JSON NOT NULL,
+	salt BYTES NOT NULL,
+	generation bigint NOT NULL,
+	rotated_at TIME NOT NULL,
+	created_at TIME NOT NULL,
+	idle_expires_at TIME NOT NULL,
+	expires_at TIME NOT NULL,
+	revoked_at TIME,
+	revoke_reason text NOT NULL
+);
+CREATE INDEX grants_user_id ON grants (user_id, client_id);
+CREATE INDEX grants_client_id ON grants (client_id);
+CREATE INDEX grants_session_id ON grants (session_id);
+CREATE INDEX grants_expires_at ON grants (expires_at);
+
+CREATE TABLE consents (
+	user_id text NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+	client_id text NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+	scopes JSON NOT NULL,
+	created_at TIME NOT NULL,
+	updated_at TIME NOT NULL,
+	PRIMARY KEY (user_id, client_id)
+);
+CREATE INDEX consents_client_id ON consents (client_id);
+
+CREATE TABLE revocations (
+	kind text NOT NULL,
+	id text NOT NULL,
+	issued_until TIME NOT NULL,
+	created_at TIME NOT NULL,
+	expires_at TIME NOT NULL,
+	PRIMARY KEY (kind, id)
+);
+CREATE INDEX revocations_created_at ON revocations (created_at);
+CREATE INDEX revocations_expires_at ON revocations (expires_at);
+`
+
+const createAdministration = `
+CREATE TABLE audit_events (
+	id text PRIMARY KEY,
+	created_at TIME NOT NULL,
+	actor_type text NOT NULL,
+	actor_id text NOT NULL,
+	action text NOT NULL,
+	target_type text NOT NULL,
+	target_id text NOT NULL,
+	application_id text NOT NULL,
+	organization_id text NOT NULL,
+	ip text NOT NULL,
+	user_agent text NOT NULL,
+	request_id text NOT NULL,
+	changes JSON NOT NULL
+);
+CREATE INDEX audit_events_created_at ON audit_events (created_at, id);
+CREATE INDEX audit_events_target ON audit_events (target_type, target_id, created_at, id);
+
+CREATE TABLE idempotency_keys (
+	id text PRIMARY KEY,
+	request_hash BYTES NOT NULL,
+	response text NOT NULL,
+	created_at TIME NOT NULL,
+	expires_at TIME NOT NULL
+);
+CREATE INDEX idempotency_keys_expires_at ON idempotency_keys (expires_at);
+`
