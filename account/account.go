@@ -1,0 +1,141 @@
+// Package account is what people do to their own account: sign up and in, see and end sessions, change password and
+// profile, leave. Its wire is that of better-auth, so that better-auth/client works against it.
+//
+// Start with Service and its Mount. Sessions.Current is how the other packages learn who is in front of the browser, and
+// Origins.SameOrigin keeps other sites from acting in their name. It issues no OAuth tokens: package oauth does, and reads
+// the session.
+package account
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
+	"github.com/labstack/echo/v4"
+	"github.com/rs/zerolog"
+
+	"auth-service/problem"
+	"auth-service/store"
+)
+
+// maxBody bounds the request bodies of this package, whose largest field is an URL.
+const maxBody = 32 << 10
+
+// A Service holds the rules about people and serves them under /api/auth.
+type Service struct {
+	Store    *store.Store
+	Sessions *Sessions
+	Hasher   *Hasher
+	Policy   PasswordPolicy
+	Throttle *Throttle
+	Devices  *Devices
+	Origins  *Origins
+
+	SignUpEnabled bool
+	AppName       string
+	LogoURL       string
+	Issuer        string
+	Version       string
+
+	Now func() time.Time
+	Log zerolog.Logger
+}
+
+// Mount registers the routes. The caller puts Origins.SameOrigin in front of them.
+func (s *Service) Mount(e *echo.Echo, api huma.API) {
+	if e.IPExtractor == nil {
+		// Echo would believe the leftmost X-Forwarded-For, which whoever guesses passwords chooses at will.
+		e.IPExtractor = echo.ExtractIPDirect()
+	}
+	s.mountSignIn(api)
+	s.mountSessions(api)
+	s.mountPassword(api)
+	s.mountProfile(api)
+	register(api, http.MethodGet, "ok", "getOk", "Tells that the server answers", s.ok)
+	register(api, http.MethodGet, "config", "getConfig", "What the sign-in pages have to know", s.config)
+}
+
+type okBody struct {
+	OK bool `json:"ok"`
+}
+
+func (s *Service) ok(context.Context, *struct{}) (*answer[okBody], error) {
+	return reply(okBody{true}), nil
+}
+
+type configBody struct {
+	AppName           string   `json:"appName"`
+	LogoURL           string   `json:"logoUrl,omitempty"`
+	SignUpEnabled     bool     `json:"signUpEnabled"`
+	PasswordMinLength int      `json:"passwordMinLength"`
+	PasswordMaxLength int      `json:"passwordMaxLength"`
+	Version           string   `json:"version"`
+	Locales           []string `json:"locales"`
+	Issuer            string   `json:"issuer"`
+}
+
+func (s *Service) config(context.Context, *struct{}) (*answer[configBody], error) {
+	return reply(configBody{
+		AppName: s.AppName, LogoURL: s.LogoURL, SignUpEnabled: s.SignUpEnabled,
+		PasswordMinLength: s.Policy.MinLength, PasswordMaxLength: s.Policy.MaxLength,
+		Version: s.Version, Locales: []string{"en", "fr"}, Issuer: s.Issuer,
+	}), nil
+}
+
+func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }
+
+// input is a request with a JSON body, answer a response with one.
+type input[T any] struct{ Body T }
+
+type answer[T any] struct {
+	CacheControl string `header:"Cache-Control" doc:"Always no-store: the answer is about one person."`
+	Location     string `header:"Location" doc:"Where to go next, after a sign-in with a callbackURL."`
+	Body         T
+}
+
+func reply[T any](body T) *answer[T] { return &answer[T]{CacheControl: "no-store", Body: body} }
+
+// An option changes a route before it is registered, and after, when it is in the OpenAPI document.
+type option struct {
+	middleware func(huma.Context, func(huma.Context))
+	document   func(*huma.Operation)
+}
+
+// register adds one route under /api/auth. Bodies may have fields that we do not know, as clients of the replaced
+// system send some.
+func register[I, O any](api huma.API, method, path, id, summary string, handler func(context.Context, *I) (*O, error), options ...option) {
+	op := huma.Operation{
+		OperationID: id, Method: method, Path: "/api/auth/" + path, Summary: summary, Tags: []string{"account"},
+		MaxBodyBytes: maxBody, Errors: []int{400, 401, 403, 413, 415, 429, 503},
+		Middlewares: huma.Middlewares{keepEcho},
+	}
+	for _, o := range options {
+		op.Middlewares = append(op.Middlewares, o.middleware)
+	}
+	op = problem.IgnoreUnknown(op)
+	huma.Register(api, op, handler)
+	item := api.OpenAPI().Paths[op.Path]
+	for _, o := range options {
+		o.document(item.Post)
+	}
+}
+
+type echoKey struct{}
+
+// keepEcho lets handlers reach the request and its cookies.
+func keepEcho(ctx huma.Context, next func(huma.Context)) {
+	next(huma.WithValue(ctx, echoKey{}, humaecho.Unwrap(ctx)))
+}
+
+func exchange(ctx context.Context) echo.Context { return ctx.Value(echoKey{}).(echo.Context) }
+
+// current returns the session of the request, or 401.
+func (s *Service) current(ctx context.Context) (*store.Session, error) {
+	ses, err := s.Sessions.Current(exchange(ctx).Request())
+	if isNotFound(err) {
+		return nil, errUnauthorized
+	}
+	return ses, err
+}

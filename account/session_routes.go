@@ -1,0 +1,141 @@
+package account
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/labstack/echo/v4"
+
+	"auth-service/store"
+)
+
+func (s *Service) mountSessions(api huma.API) {
+	register(api, http.MethodGet, "get-session", "getSession", "Tells who is signed in, or null", s.getSession)
+	register(api, http.MethodGet, "list-sessions", "listSessions", "Lists the sessions of the person", s.listSessions)
+	register(api, http.MethodPost, "revoke-session", "revokeSession", "Ends one session of the person", s.revokeSession)
+	register(api, http.MethodPost, "revoke-sessions", "revokeSessions", "Ends all sessions of the person", s.revokeSessions)
+	register(api, http.MethodPost, "revoke-other-sessions", "revokeOtherSessions", "Ends all sessions of the person but this", s.revokeOtherSessions)
+}
+
+type currentBody struct {
+	Session sessionBody `json:"session"`
+	User    userBody    `json:"user"`
+}
+
+// getSession answers null, and not an error, when nobody is signed in.
+func (s *Service) getSession(ctx context.Context, _ *struct{}) (*answer[*currentBody], error) {
+	ses, err := s.Sessions.Current(exchange(ctx).Request())
+	if isNotFound(err) {
+		return reply[*currentBody](nil), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return reply(&currentBody{showSession(ses), showUser(ses.User)}), nil
+}
+
+func (s *Service) listSessions(ctx context.Context, _ *struct{}) (*answer[[]sessionBody], error) {
+	ses, err := s.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.Store.UserSessions(ctx, ses.UserID, s.now())
+	if err != nil {
+		return nil, err
+	}
+	list := make([]sessionBody, len(rows))
+	for i := range rows {
+		list[i] = showSession(&rows[i])
+	}
+	return reply(list), nil
+}
+
+type revokeSessionRequest struct {
+	Token string `json:"token" maxLength:"200" doc:"The id of the session, as lists show it."`
+}
+
+// revokeSession ends one session of the person. One that is unknown, or somebody else's, is answered alike and left alone.
+func (s *Service) revokeSession(ctx context.Context, in *input[revokeSessionRequest]) (*answer[statusBody], error) {
+	ses, err := s.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, id := exchange(ctx), in.Body.Token
+	if !plausibleID(id) {
+		return reply(statusBody{true}), nil
+	}
+	err = s.Store.Tx(ctx, func(ctx context.Context) error {
+		err := s.Store.EndSession(ctx, ses.UserID, id, store.ReasonSessionRevoked, s.now())
+		if isNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return s.ended(ctx, c, ses.UserID, []string{id})
+	})
+	if err == nil && id == ses.ID {
+		err = s.Sessions.Forget(c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return reply(statusBody{true}), nil
+}
+
+// plausibleID reports whether the database may be asked for the id: PostgreSQL refuses text with a NUL.
+func plausibleID(id string) bool {
+	for _, r := range id {
+		if r <= ' ' || r > '~' {
+			return false
+		}
+	}
+	return id != ""
+}
+
+func (s *Service) revokeSessions(ctx context.Context, _ *struct{}) (*answer[statusBody], error) {
+	return s.revokeAll(ctx, func(*store.Session) string { return "" })
+}
+
+func (s *Service) revokeOtherSessions(ctx context.Context, _ *struct{}) (*answer[statusBody], error) {
+	return s.revokeAll(ctx, func(current *store.Session) string { return current.ID })
+}
+
+// revokeAll ends the sessions of the person except the one that keep names.
+func (s *Service) revokeAll(ctx context.Context, keep func(*store.Session) string) (*answer[statusBody], error) {
+	ses, err := s.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, kept := exchange(ctx), keep(ses)
+	err = s.Store.Tx(ctx, func(ctx context.Context) error {
+		ids, err := s.Store.EndUserSessions(ctx, ses.UserID, kept, store.ReasonSessionRevoked, s.now())
+		if err != nil {
+			return err
+		}
+		return s.ended(ctx, c, ses.UserID, ids)
+	})
+	if err == nil && kept == "" {
+		err = s.Sessions.Forget(c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return reply(statusBody{true}), nil
+}
+
+// ended revokes what hangs on the sessions and writes that they were ended, in the transaction that did so.
+func (s *Service) ended(ctx context.Context, c echo.Context, userID string, ids []string) error {
+	if err := s.Store.RevokeSessionGrants(ctx, ids, store.ReasonSignedOut); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		event := ActorOf(c, userID).event("session.end", "session", id)
+		event.Changes = map[string]store.Change{"reason": {After: store.ReasonSessionRevoked}}
+		if err := s.Store.Audit(ctx, event); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,100 @@
+package account_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+	"github.com/stretchr/testify/require"
+
+	"auth-service/problem"
+	"auth-service/store"
+)
+
+// Bodies that are too large, of another kind or sent another way get the contract's errors and change nothing.
+func TestBadRequests(t *testing.T) {
+	onEach(t, func(t *testing.T, s *server) {
+		b := s.browser()
+		b.signUp(email)
+		huge := `{"name":"` + strings.Repeat("a", 40<<10) + `"}`
+		deep := strings.Repeat("[", 15<<10) + strings.Repeat("]", 15<<10)
+		for _, path := range []string{"sign-up/email", "sign-in/email", "change-password", "verify-password", "update-user", "delete-user", "revoke-session"} {
+			b.post(path, huge).refused(http.StatusRequestEntityTooLarge, "PAYLOAD_TOO_LARGE")
+			for _, broken := range []string{"{", `{"name"`, "\x00", deep} {
+				b.post(path, broken).refused(http.StatusBadRequest, "INVALID_JSON")
+			}
+			for _, wrong := range []string{"[]", "1", `"text"`} {
+				b.post(path, wrong).refused(http.StatusBadRequest, "VALIDATION_ERROR")
+			}
+			for _, kind := range []string{"text/plain", "multipart/form-data; boundary=x", "application/xml"} {
+				r := b.do(b.request(http.MethodPost, path, kind, strings.NewReader(`{"name":"Eve"}`)))
+				r.refused(http.StatusUnsupportedMediaType, "UNSUPPORTED_MEDIA_TYPE")
+			}
+			b.get(path).refused(http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED")
+		}
+		form := b.do(b.request(http.MethodPost, "sign-in/email", "application/x-www-form-urlencoded", strings.NewReader("email="+strings.Repeat("a", 40<<10))))
+		form.refused(http.StatusRequestEntityTooLarge, "PAYLOAD_TOO_LARGE")
+		form = b.do(b.request(http.MethodPost, "sign-in/email", "application/x-www-form-urlencoded", strings.NewReader("email=%zz")))
+		form.refused(http.StatusBadRequest, "INVALID_JSON")
+		b.post("get-session", "{}").refused(http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED")
+		b.get("nothing").refused(http.StatusNotFound, "NOT_FOUND")
+		require.Equal(t, "Ada", b.user()["name"])
+	})
+}
+
+// Passwords and session secrets are nowhere but where they belong: not in the log, not in the audit events, not in errors.
+func TestSecretsStayOut(t *testing.T) {
+	onEach(t, func(t *testing.T, s *server) {
+		const wrong = "a wrong password"
+		b := s.browser()
+		id := b.signUp(email).json()["user"].(object)["id"].(string)
+		secrets := []string{password, wrong, "the new password", b.cookies[sessionCookie], b.cookies["__Host-auth_device"]}
+		var answers strings.Builder
+		for range 6 {
+			answers.WriteString(b.signIn(email, wrong).Body.String())
+		}
+		answers.WriteString(b.post("sign-in/email", `{"email":"`+email+`","password":["`+wrong+`"]}`).Body.String())
+		answers.WriteString(b.post("change-password", object{"currentPassword": password, "newPassword": "the new password"}).ok().Body.String())
+		secrets = append(secrets, b.cookies[sessionCookie])
+		answers.WriteString(b.post("sign-out", "{}").Body.String())
+		trail, err := s.store.AuditTrail(t.Context(), "user", id, 100)
+		require.NoError(t, err)
+		require.NotEmpty(t, trail)
+		audit, err := json.Marshal(trail)
+		require.NoError(t, err)
+		require.NotEmpty(t, s.log.String(), "refusals are logged")
+		for _, secret := range secrets {
+			require.NotEmpty(t, secret)
+			require.NotContains(t, s.log.String(), secret)
+			require.NotContains(t, string(audit), secret)
+			require.NotContains(t, answers.String(), secret)
+		}
+	})
+}
+
+// The document is what clients are generated from; its diff is an API review. UPDATE_GOLDEN=1 rewrites it.
+func TestOpenAPI(t *testing.T) {
+	e := echo.New()
+	api := problem.NewAPI(e, "Account", "0")
+	newService(&store.Store{}, newClock(), nop).Mount(e, api)
+	got, err := json.MarshalIndent(api.OpenAPI(), "", "  ")
+	require.NoError(t, err)
+	file := filepath.Join("testdata", "openapi.golden.json")
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		require.NoError(t, os.MkdirAll("testdata", 0o755))
+		require.NoError(t, os.WriteFile(file, append(got, '\n'), 0o644))
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.JSONEq(t, string(want), string(got))
+	for _, id := range []string{
+		"signUpEmail", "signInEmail", "signOut", "getSession", "listSessions", "revokeSession", "revokeSessions", "revokeOtherSessions",
+		"changePassword", "verifyPassword", "updateUser", "deleteUser", "listAccounts", "getOk", "getConfig",
+	} {
+		require.Contains(t, string(got), `"operationId": "`+id+`"`)
+	}
+}
