@@ -1,0 +1,340 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"auth-service/problem"
+	"auth-service/store"
+)
+
+var (
+	errRequestExpired   = problem.New(http.StatusGone, "REQUEST_EXPIRED", "This sign-in took too long. Go back to the application and start again.")
+	errRequestCompleted = problem.New(http.StatusGone, "REQUEST_COMPLETED", "This sign-in has been finished, perhaps in another tab.")
+	errRequestInvalid   = problem.New(http.StatusBadRequest, "REQUEST_INVALID", "The application that asked is no longer registered this way. Go back to it and start again.")
+	errScopes           = problem.Invalid(map[string]string{"scopes": "Name only scopes that the application asked for."})
+)
+
+// requestBody is what the sign-in pages learn about a waiting authorization request.
+type requestBody struct {
+	ID         string         `json:"id"`
+	Client     requestClient  `json:"client"`
+	Scopes     []requestScope `json:"scopes"`
+	Next       *string        `json:"next"`
+	RedirectTo string         `json:"redirectTo,omitempty"`
+	LoginHint  string         `json:"loginHint,omitempty"`
+	UILocales  []string       `json:"uiLocales,omitempty"`
+	User       *requestUser   `json:"user"`
+	ExpiresAt  string         `json:"expiresAt"`
+}
+
+type requestClient struct {
+	ClientID     string `json:"clientId"`
+	Name         string `json:"name"`
+	LogoURI      string `json:"logoUri,omitempty"`
+	HomepageURI  string `json:"homepageUri,omitempty"`
+	PolicyURI    string `json:"policyUri,omitempty"`
+	TOSURI       string `json:"tosUri,omitempty"`
+	RedirectHost string `json:"redirectHost"`
+}
+
+type requestScope struct {
+	Name        string `json:"name"`
+	Title       string `json:"title"`
+	Description string `json:"description"`
+	Granted     bool   `json:"granted"` // the person consented to it before
+}
+
+type requestUser struct {
+	ID    string `json:"id"`
+	Name  string `json:"name"`
+	Email string `json:"email"`
+	Image string `json:"image"`
+}
+
+// waiting is one open authorization request together with who looks at it.
+type waiting struct {
+	record  *store.AuthorizationRequest
+	request *authorization
+	session *store.Session
+}
+
+// open finds the authorization request that the path names, if it still waits.
+func (p *Provider) open(c echo.Context) (*waiting, error) {
+	ctx := c.Request().Context()
+	noStore(c.Response().Header())
+	record, err := p.Store.AuthorizationRequestByID(ctx, c.Param("id"))
+	switch {
+	case err != nil:
+		return nil, err
+	case record.CompletedAt != nil:
+		return nil, errRequestCompleted
+	case !p.now().Before(record.ExpiresAt):
+		return nil, errRequestExpired
+	}
+	a, err := p.readAuthorization(ctx, record.Form)
+	var r *refusal
+	if errors.As(err, &r) { // it was good when it came; the registration has changed since
+		return nil, errRequestInvalid.Because(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	ses, err := p.currentSession(c.Request())
+	if err != nil {
+		return nil, err
+	}
+	return &waiting{record, a, ses}, nil
+}
+
+// showRequest tells the sign-in pages what is needed next, or, once nothing is, where to go.
+func (p *Provider) showRequest(c echo.Context) error {
+	w, err := p.open(c)
+	if err != nil {
+		return err
+	}
+	return p.proceed(c, w)
+}
+
+// proceed answers the request when nothing is missing, else says what is.
+func (p *Provider) proceed(c echo.Context, w *waiting) error {
+	ctx := c.Request().Context()
+	need, granted, err := p.needs(ctx, w.request, w.record, w.session)
+	var refused *Error
+	switch {
+	case errors.As(err, &refused):
+		return p.finish(c, w, url.Values{"error": {refused.Code}, "error_description": {refused.Description}})
+	case err != nil:
+		return err
+	case need != "":
+		return p.show(c, w, &need, "")
+	case w.request.mode == "form_post": // a page has to be navigated to, not fetched
+		return p.show(c, w, nil, p.issuer+"/oauth2/requests/"+w.record.ID+"/form")
+	}
+	target, err := p.issueFor(ctx, w, granted)
+	if err != nil {
+		return err
+	}
+	return p.show(c, w, nil, redirectTo(w.request, target))
+}
+
+// issueFor closes the request and writes its code, both or neither: a request yields one code.
+func (p *Provider) issueFor(ctx context.Context, w *waiting, granted []string) (params url.Values, err error) {
+	err = p.Store.Tx(ctx, func(ctx context.Context) error {
+		if err := p.Store.CompleteAuthorizationRequest(ctx, w.record); err != nil {
+			return closedMeanwhile(err)
+		}
+		code, err := p.newCode(ctx, w.request, w.session, granted)
+		params = p.complete(w.request, url.Values{"code": {code}})
+		return err
+	})
+	return params, err
+}
+
+func closedMeanwhile(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return errRequestCompleted
+	}
+	return err
+}
+
+// answerByForm is where response_mode=form_post sends the browser in the end.
+func (p *Provider) answerByForm(c echo.Context) error {
+	w, err := p.open(c)
+	if err != nil {
+		return p.refuse(c, &refusal{p.explain(c, pageError(err)), nil})
+	}
+	need, granted, err := p.needs(c.Request().Context(), w.request, w.record, w.session)
+	if err == nil && need != "" {
+		return c.Redirect(http.StatusSeeOther, pages[need]+"?"+url.Values{"request": {w.record.ID}}.Encode())
+	}
+	var params url.Values
+	if err == nil {
+		params, err = p.issueFor(c.Request().Context(), w, granted)
+	}
+	if err != nil {
+		return p.refuse(c, &refusal{p.explain(c, pageError(err)), nil})
+	}
+	return formPost(c, w.request.redirectURI, params)
+}
+
+// pageError gives problems of the request routes a code that the error page knows.
+func pageError(err error) error {
+	var known *problem.Error
+	switch {
+	case errors.As(err, &known):
+		return &Error{known.Status, strings.ToLower(known.Code), known.Detail}
+	case errors.Is(err, store.ErrNotFound):
+		return &Error{http.StatusNotFound, "request_expired", errRequestExpired.Detail}
+	}
+	return err
+}
+
+type consentBody struct {
+	Accept bool      `json:"accept"`
+	Scopes *[]string `json:"scopes"`
+}
+
+// consent records the person's yes, to all or some of the scopes, or answers the client that the person refused.
+func (p *Provider) consent(c echo.Context) error {
+	var body consentBody
+	if err := readJSON(c, &body); err != nil {
+		return err
+	}
+	w, err := p.open(c)
+	if err != nil {
+		return err
+	}
+	if !body.Accept {
+		return p.deny(c, w)
+	}
+	need, _, err := p.needs(c.Request().Context(), w.request, w.record, w.session)
+	if err != nil || need != needConsent {
+		return p.proceed(c, w) // nobody was asked, so nothing is recorded
+	}
+	scopes, err := chosen(w.request.consentScopes(), body.Scopes)
+	if err != nil {
+		return err
+	}
+	if err := p.recordConsent(c.Request().Context(), w, scopes); err != nil {
+		return err
+	}
+	return p.proceed(c, w)
+}
+
+// chosen returns the scopes that the person ticked. openid stays: without it there is nobody to sign in.
+func chosen(asked []string, ticked *[]string) ([]string, error) {
+	if ticked == nil {
+		return asked, nil
+	}
+	for _, scope := range *ticked {
+		if !slices.Contains(asked, scope) {
+			return nil, errScopes
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(asked), func(s string) bool {
+		return s != scopeOpenID && !slices.Contains(*ticked, s)
+	}), nil
+}
+
+// recordConsent notes the yes in this request, and for the next ones in addition to what was granted before.
+func (p *Provider) recordConsent(ctx context.Context, w *waiting, scopes []string) error {
+	user, client := w.session.UserID, w.request.client.ID
+	return p.Store.Tx(ctx, func(ctx context.Context) error {
+		if err := p.Store.RecordConsent(ctx, w.record, user, scopes); err != nil {
+			return closedMeanwhile(err)
+		}
+		before, err := p.Store.ConsentOf(ctx, user, client)
+		if err != nil {
+			return err
+		}
+		all := append(slices.Clone(before), scopes...)
+		slices.Sort(all)
+		if err := p.Store.SaveConsent(ctx, user, client, slices.Compact(all)); err != nil {
+			return err
+		}
+		return p.Store.Audit(ctx, store.AuditEvent{
+			ActorType: store.ActorUser, ActorID: user, Action: "consent.grant", TargetType: "client", TargetID: client,
+			ApplicationID: w.request.client.ApplicationID,
+			Changes:       map[string]store.Change{"scopes": {Before: before, After: all}},
+		})
+	})
+}
+
+// selectAccount notes that the person goes on with the account that is signed in (prompt=select_account).
+func (p *Provider) selectAccount(c echo.Context) error {
+	w, err := p.open(c)
+	if err != nil {
+		return err
+	}
+	if w.session != nil {
+		if err := p.Store.RecordAccount(c.Request().Context(), w.record, w.session.ID); err != nil {
+			return closedMeanwhile(err)
+		}
+	}
+	return p.proceed(c, w)
+}
+
+// cancel gives up: the client learns that the person refused.
+func (p *Provider) cancel(c echo.Context) error {
+	w, err := p.open(c)
+	if err != nil {
+		return err
+	}
+	return p.deny(c, w)
+}
+
+func (p *Provider) deny(c echo.Context, w *waiting) error {
+	return p.finish(c, w, url.Values{"error": {"access_denied"}, "error_description": {"The person refused."}})
+}
+
+// finish closes the request with an error for the client.
+func (p *Provider) finish(c echo.Context, w *waiting, params url.Values) error {
+	if w.request.mode == "form_post" { // errors are no secret, so they may come by query where a form would need a page
+		w.request.mode = "query"
+	}
+	if err := p.Store.CompleteAuthorizationRequest(c.Request().Context(), w.record); err != nil {
+		return closedMeanwhile(err)
+	}
+	return p.show(c, w, nil, redirectTo(w.request, p.complete(w.request, params)))
+}
+
+// show renders the request for the pages.
+func (p *Provider) show(c echo.Context, w *waiting, next *string, target string) error {
+	a := w.request
+	body := requestBody{
+		ID: w.record.ID, Client: showClient(a), Scopes: []requestScope{}, Next: next, RedirectTo: target,
+		LoginHint: a.form.Get("login_hint"), UILocales: strings.Fields(a.form.Get("ui_locales")),
+		ExpiresAt: timestamp(w.record.ExpiresAt),
+	}
+	var before []string
+	if w.session != nil {
+		u := w.session.User
+		body.User = &requestUser{u.ID, u.Name, u.Email, u.Image}
+	}
+	if next != nil && *next == needConsent {
+		var err error
+		if before, err = p.Store.ConsentOf(c.Request().Context(), w.session.UserID, a.client.ID); err != nil {
+			return err
+		}
+	}
+	for _, scope := range a.consentScopes() {
+		title, description := scopeInWords(scope)
+		body.Scopes = append(body.Scopes, requestScope{scope, title, description, slices.Contains(before, scope)})
+	}
+	return c.JSON(http.StatusOK, body)
+}
+
+func showClient(a *authorization) requestClient {
+	app := a.client.Application
+	host := a.redirectURI
+	if u, err := url.Parse(a.redirectURI); err == nil {
+		if host = u.Host; host == "" {
+			host = u.Scheme + ":"
+		}
+	}
+	return requestClient{a.client.ID, a.client.Name, app.LogoURI, app.HomepageURI, app.PolicyURI, app.TOSURI, host}
+}
+
+// scopeInWords is the English text of a scope; the pages translate the ones they know.
+func scopeInWords(scope string) (title, description string) {
+	words := map[string][2]string{
+		scopeOpenID:  {"Know who you are", "An identifier of your account."},
+		scopeProfile: {"See your profile", "Your name and picture."},
+		scopeEmail:   {"See your e-mail address", "Your address, and whether it is verified."},
+		scopeOffline: {"Stay connected", "Access while you are not using the application, until you remove it."},
+		"roles":      {"See your roles", "Your roles and permissions in this application."},
+		"plan":       {"See your plan", "Your plan and its features in this application."},
+		"org":        {"See your organization", "The organization for which you use the application."},
+	}
+	if w, ok := words[scope]; ok {
+		return w[0], w[1]
+	}
+	return scope, "A permission that the application defines."
+}

@@ -1,0 +1,121 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+	"github.com/ory/fosite"
+
+	"auth-service/store"
+)
+
+var (
+	errUnsupportedGrant   = &Error{http.StatusBadRequest, "unsupported_grant_type", "The grant_type is not supported. Use authorization_code, refresh_token or client_credentials."}
+	errUnauthorizedClient = &Error{http.StatusBadRequest, "unauthorized_client", "The client is not registered for this grant type."}
+)
+
+// token serves the token endpoint (RFC 6749 §3.2).
+func (p *Provider) token(c echo.Context) error {
+	form, err := formOf(c.Request())
+	if err != nil {
+		return p.writeError(c, err)
+	}
+	if err := checkTokenForm(form); err != nil {
+		return p.writeError(c, err)
+	}
+	response, err := p.exchange(c.Request(), form)
+	if err != nil {
+		return p.writeError(c, err)
+	}
+	noStore(c.Response().Header())
+	return c.JSON(http.StatusOK, response.ToMap())
+}
+
+// checkTokenForm finds what is missing before fosite looks, whose answers for it are not the RFC's.
+func checkTokenForm(form url.Values) error {
+	required := map[string][]string{
+		store.GrantAuthorizationCode: {"code", "redirect_uri"},
+		store.GrantRefreshToken:      {"refresh_token"},
+		store.GrantClientCredentials: {},
+	}
+	grant := form.Get("grant_type")
+	if grant == "" {
+		return invalidRequest("The parameter 'grant_type' is missing.")
+	}
+	names, ok := required[grant]
+	if !ok {
+		return errUnsupportedGrant
+	}
+	for _, name := range names {
+		if form.Get(name) == "" {
+			return invalidRequest("The parameter " + quoted(name) + " is missing.")
+		}
+	}
+	return nil
+}
+
+// exchange runs the grant through fosite. A serialization failure of the database is tried again from the start: the
+// transaction left nothing behind.
+func (p *Provider) exchange(r *http.Request, form url.Values) (fosite.AccessResponder, error) {
+	var response fosite.AccessResponder
+	err := p.Store.Retry(r.Context(), func(ctx context.Context) (err error) {
+		ctx = withExchange(ctx)
+		response, err = p.exchangeOnce(ctx, r, form)
+		if errors.Is(err, fosite.ErrInvalidatedAuthorizeCode) { // lost the race for one code: the winner's tokens die too
+			if err := p.Store.RevokeGrant(ctx, exchangeIn(ctx).code.GrantID, store.ReasonCodeReplayed); err != nil {
+				return err
+			}
+		}
+		return err
+	})
+	return response, err
+}
+
+func (p *Provider) exchangeOnce(ctx context.Context, r *http.Request, form url.Values) (fosite.AccessResponder, error) {
+	r = r.WithContext(ctx)
+	r.Form, r.PostForm = form, form
+	request, err := p.fosite.NewAccessRequest(ctx, r, &session{})
+	if err != nil {
+		return nil, err
+	}
+	if request.GetGrantTypes().ExactOne(store.GrantClientCredentials) {
+		if err := grantToMachine(request, form); err != nil {
+			return nil, err
+		}
+	}
+	response, err := p.fosite.NewAccessResponse(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	response.SetTokenType("Bearer")
+	return response, nil
+}
+
+// grantToMachine grants a client what it asked for itself; fosite leaves that to us. Scopes that speak of a person are
+// refused, and when no scope is named the client gets the others it is registered for.
+func grantToMachine(r fosite.AccessRequester, form url.Values) error {
+	c := r.GetClient().(*client)
+	asked := strings.Fields(form.Get("scope"))
+	if len(asked) == 0 {
+		asked = slices.DeleteFunc(slices.Clone(c.Scopes), func(s string) bool { return slices.Contains(personScopes, s) })
+	}
+	for _, scope := range asked {
+		if slices.Contains(personScopes, scope) || !slices.Contains(c.Scopes, scope) {
+			return errInvalidScope
+		}
+		r.GrantScope(scope)
+	}
+	audience, err := narrowedAudience(c, nil, form["resource"])
+	if err != nil {
+		return err
+	}
+	for _, resource := range audience {
+		r.GrantAudience(resource)
+	}
+	return nil
+}

@@ -1,0 +1,79 @@
+package oauth
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"auth-service/store"
+)
+
+// userinfo serves the UserInfo endpoint (OIDC Core §5.3). The token comes in the header or, in a POST, in the body;
+// never in the query, where it would be logged (OAuth 2.1 §5.1).
+func (p *Provider) userinfo(c echo.Context) error {
+	token, err := bearer(c.Request())
+	if err != nil {
+		return p.writeBearerError(c, err)
+	}
+	ctx := c.Request().Context()
+	claims, err := p.verifyAccessToken(ctx, token)
+	if err != nil {
+		return p.writeBearerError(c, err)
+	}
+	p.allowOrigin(c, claims.ClientID)
+	if !claims.has(scopeOpenID) {
+		return p.writeBearerError(c, &Error{http.StatusForbidden, "insufficient_scope", "The access token was not granted the scope openid."})
+	}
+	g, err := p.Store.GrantByID(ctx, claims.GrantID)
+	if errors.Is(err, store.ErrNotFound) || err == nil && !g.Live(p.now()) {
+		err = errInvalidToken
+	}
+	if err != nil {
+		return p.writeBearerError(c, err)
+	}
+	body := personClaims(g.User, claims.scopes(), g.Claims.UserInfo)
+	body["sub"] = g.UserID
+	noStore(c.Response().Header())
+	return c.JSON(http.StatusOK, body)
+}
+
+// bearer takes the access token from a request (RFC 6750 §2.1, §2.2).
+func bearer(r *http.Request) (string, error) {
+	header := r.Header.Get("Authorization")
+	scheme, token, _ := strings.Cut(header, " ")
+	if header != "" && !strings.EqualFold(scheme, "Bearer") {
+		return "", errInvalidToken
+	}
+	if r.Method != http.MethodPost || r.ContentLength == 0 {
+		return token, nil
+	}
+	form, err := formOf(r)
+	if err != nil {
+		return "", err
+	}
+	inBody := form.Get("access_token")
+	if token != "" && inBody != "" {
+		return "", invalidRequest("The access token must be sent by one method only.")
+	}
+	return token + inBody, nil
+}
+
+// writeBearerError is RFC 6750 §3: the reason stands in WWW-Authenticate, too. A request without any token learns only
+// which scheme to use.
+func (p *Provider) writeBearerError(c echo.Context, err error) error {
+	e := p.explain(c, err)
+	challenge := `Bearer realm="userinfo"`
+	if token, err := bearer(c.Request()); err != nil || token != "" {
+		challenge += `, error="` + e.Code + `", error_description="` + e.Description + `"`
+		if e.Code == "insufficient_scope" {
+			challenge += `, scope="` + scopeOpenID + `"`
+		}
+	}
+	noStore(c.Response().Header())
+	if e.Status < http.StatusInternalServerError {
+		c.Response().Header().Set("WWW-Authenticate", challenge)
+	}
+	return c.JSON(e.Status, errorBody{e.Code, e.Description})
+}
