@@ -22,6 +22,7 @@ type options struct {
 	duration    time.Duration
 	engines     string
 	postgres    string
+	only        string
 }
 
 func main() {
@@ -31,6 +32,7 @@ func main() {
 	flag.DurationVar(&o.duration, "duration", 2*time.Second, "how long each path is measured")
 	flag.StringVar(&o.engines, "engines", "sqlite,postgres", "which databases")
 	flag.StringVar(&o.postgres, "postgres", os.Getenv("BENCH_DATABASE_URL"), "an empty PostgreSQL database; one is started when not given")
+	flag.StringVar(&o.only, "only", "", "measure only the path of this name")
 	floor := flag.String("floor", "", "internal: serve the floors on this database")
 	flag.Parse()
 

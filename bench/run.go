@@ -77,6 +77,9 @@ func measureScenarios(ctx context.Context, server, bare *target, b *bed, o optio
 	fmt.Fprintln(out, "path\treq/s\tp50 ms\tp99 ms\tCPU s/1000\tMiB\tfloor\treq/s\tCPU s/1000\tof floor\t")
 	defer out.Flush()
 	for _, s := range scenarios {
+		if o.only != "" && o.only != s.name {
+			continue
+		}
 		steps, err := s.steps(b)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)

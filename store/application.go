@@ -90,21 +90,8 @@ type countedApplication struct {
 
 // Applications returns one page in two statements, however long it is.
 func (s *Store) Applications(ctx context.Context, q ApplicationQuery) (*ApplicationPage, error) {
-	order := q.Sort
-	if !slices.Contains([]string{ByName, ByUpdate}, order) { // it becomes SQL, so nothing else may pass
-		order = ByCreation
-	}
-	direction, compare := " ASC", ">"
-	if q.Descending {
-		direction, compare = " DESC", "<"
-	}
 	var rows []countedApplication
-	page := s.matching(ctx, q).Select("applications.*, (?) AS total", s.countMatching(ctx, q))
-	if q.After != nil {
-		page = page.Where("(applications."+order+", applications.id) "+compare+" (?, ?)", q.After.Value, q.After.ID)
-	}
-	err := page.Order("applications." + order + direction + ", applications.id" + direction).Limit(q.Limit + 1).Find(&rows).Error
-	if err != nil {
+	if err := s.pageOf(ctx, q).Find(&rows).Error; err != nil {
 		return nil, fmt.Errorf("list applications: %w", known(err))
 	}
 	out := &ApplicationPage{More: len(rows) > q.Limit}
@@ -115,6 +102,23 @@ func (s *Store) Applications(ctx context.Context, q ApplicationQuery) (*Applicat
 		return nil, fmt.Errorf("list applications: %w", known(err))
 	}
 	return out, nil
+}
+
+// pageOf selects the rows of a page, and one more that tells whether there is another page.
+func (s *Store) pageOf(ctx context.Context, q ApplicationQuery) *gorm.DB {
+	order := q.Sort
+	if !slices.Contains([]string{ByName, ByUpdate}, order) { // it becomes SQL, so nothing else may pass
+		order = ByCreation
+	}
+	direction, compare := " ASC", ">"
+	if q.Descending {
+		direction, compare = " DESC", "<"
+	}
+	page := s.matching(ctx, q).Select("applications.*, (?) AS total", s.countMatching(ctx, q))
+	if q.After != nil {
+		page = page.Where("(applications."+order+", applications.id) "+compare+" (?, ?)", q.After.Value, q.After.ID)
+	}
+	return page.Order("applications." + order + direction + ", applications.id" + direction).Limit(q.Limit + 1)
 }
 
 // matching selects the applications that q is about, on all its pages.
@@ -249,8 +253,8 @@ func (s *Store) CreateApplication(ctx context.Context, a *Application) error {
 
 // UpdateApplication writes every column of a. It returns ErrConflict when the slug is another application's.
 func (s *Store) UpdateApplication(ctx context.Context, a *Application) error {
-	a.UpdatedAt = s.now()
-	res := s.db(ctx).Model(&Application{}).Where("id = ?", a.ID).Select("*").Omit(clause.Associations, "id", "created_at").Updates(a)
+	a.UpdatedAt = s.now() // UpdateColumns keeps it; Updates would write a later one, which a would not know
+	res := s.db(ctx).Model(&Application{}).Where("id = ?", a.ID).Select("*").Omit(clause.Associations, "id", "created_at").UpdateColumns(a)
 	if res.Error != nil {
 		return fmt.Errorf("update application %s: %w", a.ID, known(res.Error))
 	}

@@ -3,9 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
-
-	"gorm.io/gorm/clause"
 )
 
 // An AuthorizationCode is an issued code with all that its exchange needs, kept by the SHA-256 of the code.
@@ -40,28 +39,51 @@ func (c *AuthorizationCode) Redeemable(now time.Time) bool {
 
 // CreateAuthorizationCode stores a fresh, unused code.
 func (s *Store) CreateAuthorizationCode(ctx context.Context, c *AuthorizationCode) error {
-	if err := s.db(ctx).Omit(clause.Associations).Create(c).Error; err != nil {
-		return fmt.Errorf("create authorization code: %w", known(err))
+	if err := s.insert(ctx, "authorization_codes", codeColumns, c.values()); err != nil {
+		return fmt.Errorf("create authorization code: %w", err)
 	}
 	return nil
 }
 
-// AuthorizationCodeBySignature returns the code, used or not, with its person and session in one query, or ErrNotFound.
+// AuthorizationCodeBySignature returns the code, used or not, with its person and the state of its session in one query,
+// or ErrNotFound.
 func (s *Store) AuthorizationCodeBySignature(ctx context.Context, signature []byte) (*AuthorizationCode, error) {
-	var c AuthorizationCode
-	err := s.db(ctx).Joins("User").Joins("Session").Take(&c, "authorization_codes.signature = ?", signature).Error
+	c, ses := &AuthorizationCode{User: &User{}}, joinedSession{}
+	err := s.take(ctx, slices.Concat(c.targets(), c.User.targets(), ses.targets()), "SELECT "+codeColumns+", "+userColumns+", "+sessionState+
+		" FROM authorization_codes JOIN users ON users.id = authorization_codes.user_id"+
+		" LEFT JOIN sessions ON sessions.id = authorization_codes.session_id WHERE authorization_codes.signature = ?", signature)
 	if err != nil {
-		return nil, fmt.Errorf("authorization code: %w", known(err))
+		return nil, fmt.Errorf("authorization code: %w", err)
 	}
-	return &c, nil
+	c.Session = ses.session()
+	return c, nil
 }
 
-// ConsumeAuthorizationCode marks the code used and reports whether this call was the first to do so.
-// The single conditional UPDATE is what makes a code work at most once under concurrent redemption.
+// ConsumeAuthorizationCode marks the code used and reports whether this call was the first to do so, while the session
+// behind it still stood. The single conditional UPDATE is what makes a code work at most once under concurrent redemption.
+// It holds on to the session until its transaction ends: whoever ends sessions and then grants, after a password change
+// say, waits for it and so finds the grant that comes of the code.
 func (s *Store) ConsumeAuthorizationCode(ctx context.Context, signature []byte) (first bool, err error) {
-	res := s.db(ctx).Exec("UPDATE authorization_codes SET used_at = ? WHERE signature = ? AND used_at IS NULL", s.now(), signature)
+	lock := ""
+	if s.Dialect() == "postgres" { // SQLite has one writer at a time
+		lock = " FOR SHARE"
+	}
+	res := s.db(ctx).Exec(`UPDATE authorization_codes SET used_at = ? WHERE signature = ? AND used_at IS NULL
+		AND EXISTS (SELECT 1 FROM sessions WHERE sessions.id = authorization_codes.session_id AND sessions.ended_at IS NULL`+lock+`)`,
+		s.now(), signature)
 	if res.Error != nil {
 		return false, fmt.Errorf("consume authorization code: %w", known(res.Error))
 	}
 	return res.RowsAffected == 1, nil
+}
+
+// dropAuthorizationCodes deletes the codes of the person and client that could still be exchanged. The index on
+// expires_at finds them among those of the last minute.
+func (s *Store) dropAuthorizationCodes(ctx context.Context, userID, clientID string) error {
+	err := s.db(ctx).Delete(&AuthorizationCode{}, "expires_at > ? AND used_at IS NULL AND user_id = ? AND client_id = ?",
+		s.now(), userID, clientID).Error
+	if err != nil {
+		return fmt.Errorf("delete authorization codes: %w", known(err))
+	}
+	return nil
 }

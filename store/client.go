@@ -94,7 +94,7 @@ func (s *Store) CreateClient(ctx context.Context, c *Client) error {
 // UpdateClient writes every column of c, and none of its secrets.
 func (s *Store) UpdateClient(ctx context.Context, c *Client) error {
 	c.UpdatedAt = s.now()
-	res := s.db(ctx).Model(&Client{}).Where("id = ?", c.ID).Select("*").Omit(clause.Associations, "id", "application_id", "created_at").Updates(c)
+	res := s.db(ctx).Model(&Client{}).Where("id = ?", c.ID).Select("*").Omit(clause.Associations, "id", "application_id", "created_at").UpdateColumns(c)
 	if res.Error != nil {
 		return fmt.Errorf("update client %q: %w", c.ID, known(res.Error))
 	}

@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"gorm.io/gorm/clause"
@@ -28,14 +30,15 @@ type Connection struct {
 
 // ConsentOf returns the scopes the person consented to for the client; none when there is no consent.
 func (s *Store) ConsentOf(ctx context.Context, userID, clientID string) ([]string, error) {
-	var rows []Consent
-	if err := s.db(ctx).Limit(1).Find(&rows, "user_id = ? AND client_id = ?", userID, clientID).Error; err != nil {
-		return nil, fmt.Errorf("consent: %w", known(err))
-	}
-	if len(rows) == 0 {
+	var scopes []string
+	err := s.take(ctx, []any{fromJSON{&scopes}}, "SELECT scopes FROM consents WHERE user_id = ? AND client_id = ?", userID, clientID)
+	if errors.Is(err, ErrNotFound) {
 		return nil, nil
 	}
-	return rows[0].Scopes, nil
+	if err != nil {
+		return nil, fmt.Errorf("consent: %w", err)
+	}
+	return scopes, nil
 }
 
 // SaveConsent replaces the scopes of the person's consent to the client.
@@ -65,12 +68,16 @@ func (s *Store) ConnectionsOf(ctx context.Context, userID string) ([]Connection,
 		order = append(order, c.ClientID)
 	}
 	var grants []Grant
-	err := s.db(ctx).Select("client_id, scopes, created_at, rotated_at").Order("rotated_at DESC").
-		Find(&grants, "user_id = ? AND revoked_at IS NULL AND idle_expires_at > ?", userID, s.now()).Error
+	now := s.now()
+	err := s.db(ctx).Joins("Session").Order("grants.rotated_at DESC").
+		Find(&grants, "grants.user_id = ? AND grants.revoked_at IS NULL AND grants.idle_expires_at > ?", userID, now).Error
 	if err != nil {
 		return nil, fmt.Errorf("grants: %w", known(err))
 	}
 	for _, g := range grants {
+		if !g.Offline && !g.Session.open(now) {
+			continue
+		}
 		c, ok := byClient[g.ClientID]
 		if !ok {
 			c = &Connection{Scopes: g.Scopes, CreatedAt: g.CreatedAt, UpdatedAt: g.CreatedAt}
@@ -102,16 +109,29 @@ func (s *Store) withClients(ctx context.Context, order []string, byClient map[st
 			connections = append(connections, *c)
 		}
 	}
+	slices.SortStableFunc(connections, func(a, b Connection) int { return b.recent().Compare(a.recent()) })
 	return connections, nil
 }
 
-// RemoveConnection deletes the person's consent to the client and ends its grants. It returns ErrNotFound when the
-// person has neither.
+// recent is when the person last had to do with the client.
+func (c *Connection) recent() time.Time {
+	if c.LastUsedAt != nil && c.LastUsedAt.After(c.UpdatedAt) {
+		return *c.LastUsedAt
+	}
+	return c.UpdatedAt
+}
+
+// RemoveConnection deletes the person's consent to the client and ends its grants, with those that would come of codes
+// not yet exchanged. It returns ErrNotFound when the person has neither consent nor grant.
 func (s *Store) RemoveConnection(ctx context.Context, userID, clientID string) error {
 	return s.Tx(ctx, func(ctx context.Context) error {
 		res := s.db(ctx).Delete(&Consent{}, "user_id = ? AND client_id = ?", userID, clientID)
 		if res.Error != nil {
 			return fmt.Errorf("delete consent: %w", known(res.Error))
+		}
+		// Before the grants: an exchange that is under way holds its code, so its grant is there when this is through.
+		if err := s.dropAuthorizationCodes(ctx, userID, clientID); err != nil {
+			return err
 		}
 		ended, err := s.endGrants(ctx, ReasonConsentRemoved, "user_id = ? AND client_id = ?", userID, clientID)
 		if err != nil {
@@ -120,6 +140,6 @@ func (s *Store) RemoveConnection(ctx context.Context, userID, clientID string) e
 		if res.RowsAffected == 0 && len(ended) == 0 {
 			return fmt.Errorf("connection with %q: %w", clientID, ErrNotFound)
 		}
-		return s.revoke(ctx, ended...)
+		return s.revoke(ctx, s.outstanding(ended)...)
 	})
 }

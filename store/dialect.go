@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -81,7 +82,7 @@ func openSQLite(path string, o Options) (gorm.Dialector, *pool, error) {
 	conns := min(o.MaxConnections, 8)
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
-	p := &pool{db: db, dialect: dialectSQLite, idle: conns}
+	p := &pool{db: db, dialect: dialectSQLite, idle: conns, statements: &statements{db: db, byQuery: map[string]*sql.Stmt{}}}
 	return &sqliteDialector{sqlite.Dialector{Conn: p}}, p, nil
 }
 
@@ -109,12 +110,16 @@ func sqliteDSN(path, synchronous string) (string, error) {
 }
 
 // createPrivately makes the file before SQLite would, readable by us alone: it holds password hashes. SQLite gives the
-// files that it adds beside it the same mode.
+// files that it adds beside it the same mode. A file that exists is not touched: closing it would drop the locks that
+// another Store of this process may hold on it (POSIX locks belong to the process, not to the descriptor).
 func createPrivately(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

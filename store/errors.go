@@ -33,16 +33,27 @@ func known(err error) error {
 	switch {
 	case err == nil, errors.Is(err, context.Canceled):
 		return err
+	case sqliteCode(err) == sqlite3.SQLITE_INTERRUPT: // how a row that was being read reports it
+		return fmt.Errorf("%w: %w", context.Canceled, err)
 	case errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict), errors.Is(err, ErrUnavailable):
 		return err
 	case errors.Is(err, gorm.ErrRecordNotFound), errors.Is(err, sql.ErrNoRows):
 		return ErrNotFound
-	case errors.Is(err, gorm.ErrDuplicatedKey), errors.Is(err, gorm.ErrForeignKeyViolated):
+	case conflicts(err):
 		return fmt.Errorf("%w: %w", ErrConflict, err)
 	case unavailable(err):
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return err
+}
+
+// conflicts reports whether a unique or foreign key constraint was violated, whether or not GORM saw the error first.
+func conflicts(err error) bool {
+	if code := postgresCode(err); code != "" {
+		return code == "23505" || code == "23503"
+	}
+	err = sqliteDialector{}.Translate(err)
+	return errors.Is(err, gorm.ErrDuplicatedKey) || errors.Is(err, gorm.ErrForeignKeyViolated)
 }
 
 // unavailable reports whether err is the database's trouble and not the statement's.

@@ -29,6 +29,8 @@ func TestKnownErrors(t *testing.T) {
 		} {
 			require.ErrorIs(t, store.Known(c.err), c.want, name)
 		}
+		_, err := s.Direct(t.Context()).ExecContext(t.Context(), "INSERT INTO things VALUES ($1, $2, $3)", "a", 1, time.Now())
+		require.ErrorIs(t, store.Known(err), store.ErrConflict, "without GORM around it")
 		mistake := db.Exec("SELECT nonsense").Error
 		require.Equal(t, mistake, store.Known(mistake), "a mistake of ours is not the database's trouble")
 		require.NoError(t, store.Known(nil))
@@ -52,6 +54,33 @@ func TestCanceledStaysCanceled(t *testing.T) {
 		})
 		require.ErrorIs(t, err, context.Canceled)
 		require.NotErrorIs(t, err, store.ErrUnavailable)
+	})
+}
+
+func TestCancelingEndsARunningStatement(t *testing.T) {
+	forever := map[string]string{
+		"sqlite":   "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c",
+		"postgres": "SELECT length(pg_sleep(1000)::text)",
+	}
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		for name, run := range map[string]func(ctx context.Context, sql string) error{
+			"row": func(ctx context.Context, sql string) error {
+				return s.Direct(ctx).QueryRowContext(ctx, sql).Scan(new(int))
+			},
+			"gorm": func(ctx context.Context, sql string) error { return s.DB(ctx).Raw(sql).Scan(new(int)).Error },
+			"tx": func(ctx context.Context, sql string) error {
+				return s.Tx(ctx, func(ctx context.Context) error { return s.DB(ctx).Exec(sql).Error })
+			},
+		} {
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(20*time.Millisecond, cancel)
+			require.ErrorIs(t, store.Known(run(ctx, forever[s.Dialect()])), context.Canceled, name)
+
+			ctx, cancel = context.WithTimeout(t.Context(), 20*time.Millisecond)
+			require.ErrorIs(t, store.Known(run(ctx, forever[s.Dialect()])), store.ErrUnavailable, name)
+			cancel()
+		}
+		require.NoError(t, s.Ping(t.Context()))
 	})
 }
 

@@ -30,3 +30,7 @@ func (s *Store) PendingList(ctx context.Context, list []*gormigrate.Migration) (
 func (s *Store) MigrateUnderLockRow(ctx context.Context, list []*gormigrate.Migration) error {
 	return s.migrateUnderLockRow(ctx, list)
 }
+
+func (s *Store) Direct(ctx context.Context) gorm.ConnPool { return s.direct(ctx) }
+
+func (s *Store) PageOf(ctx context.Context, q ApplicationQuery) *gorm.DB { return s.pageOf(ctx, q) }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"gorm.io/gorm/clause"
@@ -66,19 +67,23 @@ func (g *Grant) Live(now time.Time) bool {
 
 // CreateGrant inserts g.
 func (s *Store) CreateGrant(ctx context.Context, g *Grant) error {
-	if err := s.db(ctx).Omit(clause.Associations).Create(g).Error; err != nil {
-		return fmt.Errorf("create grant %s: %w", g.ID, known(err))
+	if err := s.insert(ctx, "grants", grantColumns, g.values()); err != nil {
+		return fmt.Errorf("create grant %s: %w", g.ID, err)
 	}
 	return nil
 }
 
-// GrantByID returns the grant with its person and its browser session (nil when gone) in one query, or ErrNotFound.
+// GrantByID returns the grant with its person and the state of its browser session (nil when gone) in one query, or
+// ErrNotFound.
 func (s *Store) GrantByID(ctx context.Context, id string) (*Grant, error) {
-	var g Grant
-	if err := s.db(ctx).Joins("User").Joins("Session").Take(&g, "grants.id = ?", id).Error; err != nil {
-		return nil, fmt.Errorf("grant %s: %w", id, known(err))
+	g, ses := &Grant{User: &User{}}, joinedSession{}
+	err := s.take(ctx, slices.Concat(g.targets(), g.User.targets(), ses.targets()), "SELECT "+grantColumns+", "+userColumns+", "+sessionState+
+		" FROM grants JOIN users ON users.id = grants.user_id LEFT JOIN sessions ON sessions.id = grants.session_id WHERE grants.id = ?", id)
+	if err != nil {
+		return nil, fmt.Errorf("grant %s: %w", id, err)
 	}
-	return &g, nil
+	g.Session = ses.session()
+	return g, nil
 }
 
 // RotateGrant moves the grant from the given refresh generation to the next and reports whether this call did it.
@@ -110,7 +115,7 @@ func (s *Store) RevokeUserGrants(ctx context.Context, userID, reason string) err
 		if err != nil {
 			return err
 		}
-		return s.revoke(ctx, append(ended, Revocation{Kind: RevokedUser, ID: userID, IssuedUntil: s.now()})...)
+		return s.revoke(ctx, append(s.outstanding(ended), Revocation{Kind: RevokedUser, ID: userID, IssuedUntil: s.now()})...)
 	})
 }
 
@@ -130,8 +135,7 @@ func (s *Store) RevokeSessionGrants(ctx context.Context, sessionIDs []string, re
 // RevokeClientGrants ends every grant of the client and every access token issued to it until now.
 func (s *Store) RevokeClientGrants(ctx context.Context, clientID, reason string) error {
 	return s.Tx(ctx, func(ctx context.Context) error {
-		_, err := s.endGrants(ctx, reason, "client_id = ?", clientID)
-		if err != nil {
+		if _, err := s.endGrants(ctx, reason, "client_id = ?", clientID); err != nil {
 			return err
 		}
 		return s.revoke(ctx, Revocation{Kind: RevokedClient, ID: clientID, IssuedUntil: s.now()})
@@ -160,28 +164,31 @@ func (s *Store) endGrantsAndTokens(ctx context.Context, reason, where string, ar
 		if err != nil {
 			return err
 		}
-		return s.revoke(ctx, ended...)
+		return s.revoke(ctx, s.outstanding(ended)...)
 	})
 }
 
-// endGrants marks the live grants that match as revoked and returns a revocation for each that may have an access
-// token outstanding.
-func (s *Store) endGrants(ctx context.Context, reason, where string, args ...any) ([]Revocation, error) {
+// endGrants marks the live grants that match as revoked and returns them, with ID and RotatedAt alone.
+func (s *Store) endGrants(ctx context.Context, reason, where string, args ...any) ([]Grant, error) {
 	var ended []Grant
-	now := s.now()
 	err := s.db(ctx).Model(&ended).Clauses(clause.Returning{Columns: []clause.Column{{Name: "id"}, {Name: "rotated_at"}}}).
 		Where("revoked_at IS NULL").Where(where, args...).
-		Updates(map[string]any{"revoked_at": now, "revoke_reason": reason}).Error
+		Updates(map[string]any{"revoked_at": s.now(), "revoke_reason": reason}).Error
 	if err != nil {
 		return nil, fmt.Errorf("revoke grants: %w", known(err))
 	}
+	return ended, nil
+}
+
+// outstanding returns a revocation for each of the grants that may still have a live access token.
+func (s *Store) outstanding(ended []Grant) []Revocation {
 	var revocations []Revocation
 	for _, g := range ended {
-		if now.Sub(g.RotatedAt) < MaxAccessTokenLifetime {
+		if s.now().Sub(g.RotatedAt) < MaxAccessTokenLifetime {
 			revocations = append(revocations, Revocation{Kind: RevokedGrant, ID: g.ID})
 		}
 	}
-	return revocations, nil
+	return revocations
 }
 
 // open reports whether the browser session still stands; a nil session does not.

@@ -13,9 +13,10 @@ import (
 // A pool is what GORM talks to instead of *sql.DB. Every statement passes here, so this is the place to observe them and
 // to replace connections that died while they were idle.
 type pool struct {
-	db      *sql.DB
-	dialect string
-	idle    int // how many idle connections db keeps
+	db         *sql.DB
+	dialect    string
+	idle       int         // how many idle connections db keeps
+	statements *statements // SQLite's
 }
 
 var (
@@ -34,6 +35,10 @@ func (p *pool) PrepareContext(ctx context.Context, query string) (*sql.Stmt, err
 
 func (p *pool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	observe(ctx, query)
+	if stmt := p.statements.of(ctx, query); stmt != nil {
+		res, err := stmt.ExecContext(ctx, args...)
+		return res, because(ctx, err)
+	}
 	res, err := p.db.ExecContext(ctx, query, args...)
 	if stale(err) {
 		p.heal() // for the next call: this write may have happened, so it is not sent again
@@ -43,6 +48,10 @@ func (p *pool) ExecContext(ctx context.Context, query string, args ...any) (sql.
 
 func (p *pool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	observe(ctx, query)
+	if stmt := p.statements.of(ctx, query); stmt != nil {
+		rows, err := stmt.QueryContext(ctx, args...)
+		return rows, because(ctx, err)
+	}
 	rows, err := p.db.QueryContext(ctx, query, args...)
 	if stale(err) {
 		p.heal()
@@ -55,6 +64,9 @@ func (p *pool) QueryContext(ctx context.Context, query string, args ...any) (*sq
 
 func (p *pool) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	observe(ctx, query)
+	if stmt := p.statements.of(ctx, query); stmt != nil {
+		return stmt.QueryRowContext(ctx, args...)
+	}
 	row := p.db.QueryRowContext(ctx, query, args...)
 	if stale(row.Err()) {
 		p.heal()
@@ -65,14 +77,22 @@ func (p *pool) QueryRowContext(ctx context.Context, query string, args ...any) *
 	return row
 }
 
-// BeginTx implements gorm.ConnPoolBeginner.
-func (p *pool) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnPool, error) {
+// BeginTx implements gorm.ConnPoolBeginner, for what GORM puts into a transaction by itself, such as CreateInBatches.
+func (p *pool) BeginTx(ctx context.Context, _ *sql.TxOptions) (gorm.ConnPool, error) {
+	t, err := p.begin(ctx)
+	if err != nil {
+		return nil, err // not t: a nil *txPool in an interface is not nil
+	}
+	return t, nil
+}
+
+func (p *pool) begin(ctx context.Context) (*txPool, error) {
 	observe(ctx, "BEGIN")
-	tx, err := p.db.BeginTx(ctx, opts)
+	tx, err := p.db.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, because(ctx, err)
 	}
-	return &txPool{pool: p, tx: tx}, nil
+	return &txPool{pool: p, tx: tx, ctx: ctx}, nil
 }
 
 // heal drops every idle connection. After a restart or failover all of them are dead, and each would cost a caller an error.
@@ -86,6 +106,7 @@ func (p *pool) heal() {
 type txPool struct {
 	pool       *pool
 	tx         *sql.Tx
+	ctx        context.Context // of BEGIN, as in *sql.Tx: its end is the transaction's
 	failure    error
 	committing bool
 }
@@ -98,12 +119,20 @@ func (t *txPool) PrepareContext(ctx context.Context, query string) (*sql.Stmt, e
 
 func (t *txPool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	observe(ctx, query)
+	if stmt := t.pool.statements.in(ctx, t.tx, query); stmt != nil {
+		res, err := stmt.ExecContext(ctx, args...)
+		return res, t.remember(ctx, err)
+	}
 	res, err := t.tx.ExecContext(ctx, query, args...)
 	return res, t.remember(ctx, err)
 }
 
 func (t *txPool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	observe(ctx, query)
+	if stmt := t.pool.statements.in(ctx, t.tx, query); stmt != nil {
+		rows, err := stmt.QueryContext(ctx, args...)
+		return rows, t.remember(ctx, err)
+	}
 	rows, err := t.tx.QueryContext(ctx, query, args...)
 	return rows, t.remember(ctx, err)
 }
@@ -122,22 +151,17 @@ func (t *txPool) remember(ctx context.Context, err error) error {
 	return because(ctx, err)
 }
 
-// Commit and Rollback implement gorm.TxCommitter, for migrations, which GORM's own Transaction runs.
-func (t *txPool) Commit() error { return t.tx.Commit() }
-
-// Rollback undoes the transaction.
-func (t *txPool) Rollback() error { return t.tx.Rollback() }
-
-func (t *txPool) commit(ctx context.Context) error {
-	observe(ctx, "COMMIT")
+// Commit and Rollback implement gorm.TxCommitter.
+func (t *txPool) Commit() error {
+	observe(t.ctx, "COMMIT")
 	t.committing = true
-	return because(ctx, t.tx.Commit())
+	return because(t.ctx, t.tx.Commit())
 }
 
-// rollback has no error to return: when it fails the connection is gone, and the server has rolled back by itself.
-func (t *txPool) rollback(ctx context.Context) {
-	observe(ctx, "ROLLBACK")
-	_ = t.tx.Rollback()
+// Rollback undoes the transaction. When it fails the connection is gone, and the server has rolled back by itself.
+func (t *txPool) Rollback() error {
+	observe(t.ctx, "ROLLBACK")
+	return t.tx.Rollback()
 }
 
 // because names the end of ctx as the reason where a driver reports only what the end of ctx did to it.

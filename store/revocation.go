@@ -47,9 +47,10 @@ func (s *Store) revoke(ctx context.Context, rows ...Revocation) error {
 			rows[i].IssuedUntil = rows[i].ExpiresAt
 		}
 	}
-	again := clause.OnConflict{
+	again := clause.OnConflict{ // a replica whose clock is behind must not shorten what another wrote
 		Columns:   []clause.Column{{Name: "kind"}, {Name: "id"}},
 		DoUpdates: clause.AssignmentColumns([]string{"issued_until", "created_at", "expires_at"}),
+		Where:     clause.Where{Exprs: []clause.Expression{clause.Expr{SQL: "excluded.issued_until > revocations.issued_until"}}},
 	}
 	if err := s.db(ctx).Clauses(again).CreateInBatches(rows, 500).Error; err != nil {
 		return fmt.Errorf("write revocations: %w", known(err))

@@ -47,14 +47,14 @@ func (s *Store) CreateSession(ctx context.Context, ses *Session) error {
 // SessionBySecret returns the session behind a cookie, with its person, if it has neither ended nor expired by now; else
 // ErrNotFound. Whether the person is disabled is the caller's question. It is one query, on the path of every request.
 func (s *Store) SessionBySecret(ctx context.Context, secretHash []byte, now time.Time) (*Session, error) {
-	var ses Session
-	err := s.db(ctx).InnerJoins("User").Take(&ses,
-		"sessions.secret_hash = ? AND sessions.ended_at IS NULL AND sessions.idle_expires_at > ? AND sessions.expires_at > ?",
-		secretHash, now, now).Error
+	ses := &Session{User: &User{}}
+	err := s.take(ctx, append(ses.targets(), ses.User.targets()...), "SELECT "+sessionColumns+", "+userColumns+
+		" FROM sessions JOIN users ON users.id = sessions.user_id WHERE sessions.secret_hash = ?"+
+		" AND sessions.ended_at IS NULL AND sessions.idle_expires_at > ? AND sessions.expires_at > ?", secretHash, now, now)
 	if err != nil {
-		return nil, fmt.Errorf("session by secret: %w", known(err))
+		return nil, fmt.Errorf("session by secret: %w", err)
 	}
-	return &ses, nil
+	return ses, nil
 }
 
 // TouchSession notes that the session was seen at now and lives until idleExpiresAt without being seen again, unless
@@ -126,9 +126,10 @@ func (s *Store) endSessions(ctx context.Context, reason string, now time.Time, w
 	return ended, nil
 }
 
-// PurgeSessions deletes up to limit sessions whose time ran out before the given moment and reports how many.
+// PurgeSessions deletes up to limit sessions that ended, or whose time ran out, before the given moment and reports how many.
 func (s *Store) PurgeSessions(ctx context.Context, before time.Time, limit int) (int64, error) {
-	res := s.db(ctx).Exec(`DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < ? LIMIT ?)`, before, limit)
+	res := s.db(ctx).Exec(`DELETE FROM sessions WHERE id IN
+		(SELECT id FROM sessions WHERE expires_at < ? OR ended_at IS NOT NULL AND ended_at < ? LIMIT ?)`, before, before, limit)
 	if res.Error != nil {
 		return 0, fmt.Errorf("purge sessions: %w", known(res.Error))
 	}

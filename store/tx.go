@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
-
-	"gorm.io/gorm"
 )
 
 // How often, and for how long at most, a transaction that collided is run again.
@@ -24,10 +22,10 @@ type transactionKey struct{}
 
 // A transaction is the state that all who join it share. One goroutine at a time uses it, as with any connection.
 type transaction struct {
-	gorm   *gorm.DB
-	pool   *txPool
-	after  []func()
-	doomed bool
+	pool      *txPool
+	after     []func()
+	doomed    bool
+	committed bool
 }
 
 // A frame is one BeginTX or Tx call. Only the frame that opened the transaction commits it.
@@ -88,36 +86,36 @@ func (s *Store) attempt(ctx context.Context, fn func(ctx context.Context) error)
 	defer func() {
 		if !f.ended { // fn failed or panicked
 			f.ended = true
-			f.pool.rollback(ctx)
+			_ = f.pool.Rollback()
 		}
 	}()
 	if err := fn(context.WithValue(ctx, transactionKey{}, f)); err != nil {
 		return f, err
 	}
-	return f, s.commit(ctx, f)
+	return f, s.commit(f)
 }
 
 // begin opens a transaction. The frame is never nil.
 func (s *Store) begin(ctx context.Context) (*frame, error) {
 	f := &frame{transaction: &transaction{}, outermost: true}
-	opened := s.conn.WithContext(ctx).Begin()
-	if opened.Error != nil {
-		return f, fmt.Errorf("begin: %w", opened.Error)
+	var err error
+	if f.pool, err = s.pool.begin(ctx); err != nil {
+		return f, fmt.Errorf("begin: %w", err)
 	}
-	f.gorm, f.pool = opened, opened.Statement.ConnPool.(*txPool)
 	return f, nil
 }
 
 // commit ends an outermost frame and runs what waits for it.
-func (s *Store) commit(ctx context.Context, f *frame) error {
+func (s *Store) commit(f *frame) error {
 	f.ended = true
 	if f.doomed {
-		f.pool.rollback(ctx)
+		_ = f.pool.Rollback()
 		return errDoomed
 	}
-	if err := f.pool.commit(ctx); err != nil {
+	if err := f.pool.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
+	f.committed = true
 	for _, fn := range f.after {
 		fn()
 	}
@@ -126,7 +124,7 @@ func (s *Store) commit(ctx context.Context, f *frame) error {
 
 // AfterCommit runs fn once the transaction in ctx has committed, and at once when there is none. A rollback drops it.
 func (s *Store) AfterCommit(ctx context.Context, fn func()) {
-	if t := transactionIn(ctx); t != nil {
+	if t := transactionIn(ctx); t != nil && !t.committed {
 		t.after = append(t.after, fn)
 		return
 	}
@@ -157,7 +155,7 @@ func (s *Store) Commit(ctx context.Context) error {
 	case f == nil || f.ended:
 		return sql.ErrTxDone
 	case f.outermost:
-		return known(s.commit(ctx, f))
+		return known(s.commit(f))
 	case f.doomed:
 		f.ended = true
 		return errDoomed
@@ -174,7 +172,7 @@ func (s *Store) Rollback(ctx context.Context) error {
 	}
 	f.ended, f.doomed = true, true
 	if f.outermost {
-		f.pool.rollback(ctx)
+		_ = f.pool.Rollback()
 	}
 	return nil
 }

@@ -81,6 +81,19 @@ func TestEventsFollowTheOutermostCommit(t *testing.T) {
 	})
 }
 
+func TestHooksMayHaveHooks(t *testing.T) {
+	s := storetest.New(t)
+	var got []string
+	require.NoError(t, s.Tx(t.Context(), func(ctx context.Context) error {
+		s.AfterCommit(ctx, func() {
+			s.AfterCommit(ctx, func() { got = append(got, "second") })
+			got = append(got, "first")
+		})
+		return nil
+	}))
+	require.Equal(t, []string{"second", "first"}, got, "the commit has been: nothing is left to wait for")
+}
+
 // The shape that fosite's storage.Transactional asks for.
 func TestBeginCommitRollback(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {

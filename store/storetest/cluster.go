@@ -194,7 +194,7 @@ func runPostgres(bin, work, socket string, log *os.File) (*exec.Cmd, error) {
 	args := []string{"-D", filepath.Join(work, "data"), "-k", socket}
 	for _, setting := range strings.Fields(`listen_addresses= unix_socket_permissions=0700 max_connections=300
 		fsync=off synchronous_commit=off full_page_writes=off wal_level=minimal max_wal_senders=0
-		shared_buffers=128MB jit=off autovacuum=off deadlock_timeout=50ms timezone=UTC`) {
+		shared_buffers=128MB jit=off autovacuum=off dynamic_shared_memory_type=mmap deadlock_timeout=50ms timezone=UTC`) {
 		args = append(args, "-c", setting)
 	}
 	pg := command(filepath.Join(bin, "postgres"), args...)

@@ -6,6 +6,8 @@ package storetest
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"os"
 	"path/filepath"
 	"sync"
@@ -88,7 +90,7 @@ func NewSQLiteURL(t testing.TB) string {
 	return "sqlite:" + path
 }
 
-// migratedSQLite returns the file of a migrated database. Closing the last connection folds the write-ahead log into it.
+// migratedSQLite returns the file of a migrated database.
 func migratedSQLite(ctx context.Context) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "storetest")
 	if err != nil {
@@ -99,7 +101,28 @@ func migratedSQLite(ctx context.Context) ([]byte, error) {
 	if err := migrate(ctx, "sqlite:"+path); err != nil {
 		return nil, err
 	}
+	if err := foldLog(ctx, path); err != nil {
+		return nil, err
+	}
 	return os.ReadFile(path)
+}
+
+// foldLog writes the write-ahead log back into the database file. The last connection to close does so only if it finds
+// nobody else there, and the driver may still be taking leave of the one before.
+func foldLog(ctx context.Context, path string) error {
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	var busy, pages, folded int
+	if err := db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &pages, &folded); err != nil {
+		return err
+	}
+	if busy != 0 {
+		return errors.New("template database is still in use")
+	}
+	return nil
 }
 
 func migrate(ctx context.Context, url string) error {
