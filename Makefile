@@ -42,7 +42,7 @@ ui/dist/index.html: $(FRONTEND) frontend/node_modules/.package-lock.json
 dev: frontend/node_modules/.package-lock.json ## Vite with hot reload on :5173, before a server that restarts when a Go file changes.
 	@.ci/need go
 	@mkdir -p bin; trap 'kill 0' EXIT; \
-	npm --prefix frontend run dev & \
+	DEV_SERVER=http://127.0.0.1:$${PORT:-3001} npm --prefix frontend run dev & \
 	changed() { find . \( -name node_modules -o -name dist -o -name bin -o -name data \) -prune -o \
 		\( -name '*.go' -o -name go.mod -o -name config.yaml \) -newer bin/.dev -print -quit; }; \
 	server=; \
@@ -73,15 +73,26 @@ test-e2e: build e2e/node_modules/.package-lock.json ## Run the browser tests aga
 	@CHROMIUM_PATH="$$(.ci/need chromium)"; export CHROMIUM_PATH; npm --prefix e2e test
 
 .PHONY: lint
-lint: frontend/node_modules/.package-lock.json ## Check formatting, vet, staticcheck, who imports whom, ESLint and types.
+lint: lint-go lint-imports lint-frontend ## Check formatting, vet, staticcheck, who imports whom, ESLint and types.
+
+.PHONY: lint-go
+lint-go:
 	@.ci/need go
-	@unformatted="$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go'))"; \
+	@unformatted="$$(gofmt -l $$(find . -name node_modules -prune -o -name '*.go' -print))"; \
 		if [ -n "$$unformatted" ]; then printf 'gofmt would change:\n%s\n' "$$unformatted" >&2; exit 1; fi
 	go vet ./...
 	go run $(STATICCHECK) ./...
+
+.PHONY: lint-imports
+lint-imports:
+	@.ci/need go
 	go run $(DEPGUARD) ./...
+
+.PHONY: lint-frontend
+lint-frontend: frontend/node_modules/.package-lock.json e2e/node_modules/.package-lock.json
 	npm --prefix frontend run lint
 	npm --prefix frontend run typecheck
+	npm --prefix e2e run typecheck
 
 .PHONY: check
 check: lint test ## Everything that a commit must pass.

@@ -107,3 +107,5 @@ require (
 )
 
 replace github.com/mattn/go-sqlite3 => ./store/stub/sqlite3
+
+ignore node_modules

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	stdlog "log"
@@ -14,10 +13,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 	"github.com/rs/zerolog"
@@ -31,9 +28,9 @@ import (
 // requestTimeout ends the work for a request that takes unreasonably long, such as one that waits for a lock.
 const requestTimeout = 30 * time.Second
 
-// calledAcrossSites are the routes that other sites' pages call or post forms to by design. Each decides by the
-// client's credentials or asks the person, never by the cookie alone.
-var calledAcrossSites = []string{
+// oauthEndpoints are the routes that other sites' pages call or post forms to by design. Each decides by the client's
+// credentials or asks the person, never by the cookie alone. Their errors have the shape of RFC 6749.
+var oauthEndpoints = []string{
 	"/api/auth/oauth2/authorize", "/api/auth/oauth2/token", "/api/auth/oauth2/userinfo", "/api/auth/oauth2/introspect",
 	"/api/auth/oauth2/revoke", "/api/auth/oauth2/end-session",
 }
@@ -42,7 +39,7 @@ var calledAcrossSites = []string{
 func newRouter(cfg *config.Config, log zerolog.Logger) *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
-	e.HTTPErrorHandler = problem.Handler(log)
+	e.HTTPErrorHandler = problem.Handler(log, oauthEndpoints...)
 	e.IPExtractor = ipExtractor(cfg)
 	e.Use(requestID(trusts(cfg)), accessLog(log), catchPanics, deadline(requestTimeout), securityHeaders(https(cfg)))
 	e.Use(middleware.BodyLimit(strconv.FormatInt(int64(cfg.Limits.Body), 10) + "B"))
@@ -183,7 +180,7 @@ func crossOrigin(origins []string) echo.MiddlewareFunc {
 		Skipper: func(c echo.Context) bool {
 			path := c.Request().URL.Path
 			return !strings.HasPrefix(path, "/api/") || path == "/api/auth/jwks" || strings.Contains(path, "/.well-known/") ||
-				slices.Contains(calledAcrossSites, path)
+				slices.Contains(oauthEndpoints, path)
 		},
 	})
 }
@@ -200,18 +197,6 @@ func guard(origins *account.Origins) echo.MiddlewareFunc {
 			return checked(c)
 		}
 	}
-}
-
-// mountDocument serves the OpenAPI document, rendered once when somebody first asks: the registrations are complete then.
-func mountDocument(e *echo.Echo, api huma.API) {
-	render := sync.OnceValues(func() ([]byte, error) { return json.Marshal(api.OpenAPI()) })
-	e.GET("/api/openapi.json", func(c echo.Context) error {
-		document, err := render()
-		if err != nil {
-			return fmt.Errorf("render the OpenAPI document: %w", err)
-		}
-		return c.JSONBlob(http.StatusOK, document)
-	})
 }
 
 // health answers load balancers and supervisors.

@@ -7,10 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -45,14 +48,17 @@ func main() {
 // explain puts an error into the words that an operator can act upon.
 func explain(err error) string {
 	var p *problem.Error
-	if errors.As(err, &p) && p.Status < 500 {
-		lines := []string{p.Detail}
-		for field, fault := range p.Fields {
-			lines = append(lines, "  "+field+": "+fault)
-		}
-		return strings.Join(lines, "\n")
+	if !errors.As(err, &p) || p.Status >= 500 {
+		return err.Error()
 	}
-	return err.Error()
+	if len(p.Fields) == 0 {
+		return p.Detail
+	}
+	var lines []string
+	for _, field := range slices.Sorted(maps.Keys(p.Fields)) {
+		lines = append(lines, field+": "+p.Fields[field])
+	}
+	return strings.Join(lines, "\n")
 }
 
 // run serves until ctx ends and then waits for the requests that are being answered. ready is called with the address
@@ -88,7 +94,6 @@ func run(ctx context.Context, cfg *config.Config, out, logs io.Writer, ready fun
 	operators := &admin.Handler{Store: db, Sessions: people.Sessions, Tokens: provider, SameOrigin: people.Origins.SameOrigin, Now: time.Now}
 	pages := &ui.Handler{Dist: ui.Dist(), HTTPS: https(cfg)}
 	health := &health{Store: db, Started: started}
-	cleaner := &cleaner{Store: db, Log: log}
 
 	e := newRouter(cfg, log)
 	e.Use(guard(people.Origins))
@@ -98,12 +103,13 @@ func run(ctx context.Context, cfg *config.Config, out, logs io.Writer, ready fun
 	operators.Mount(api)
 	health.Mount(e)
 	pages.Mount(e)
-	mountDocument(e, api)
+	admin.DescribeOAuth(api)
+	(&admin.Document{API: api}).Mount(e)
 
 	background, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { provider.Run(background) })
-	running.Go(func() { cleaner.Run(background) })
+	running.Go(func() { reap(background, db, log) })
 	defer running.Wait()
 	defer stop()
 
@@ -155,7 +161,7 @@ func newPeople(cfg *config.Config, db *store.Store, keyring *store.Keyring, log 
 			Now:       time.Now,
 		},
 		Devices:       &account.Devices{Keyring: keyring, Secure: https(cfg)},
-		Origins:       &account.Origins{PublicURL: cfg.PublicURL, Trusted: cfg.CORSOrigins, Exempt: calledAcrossSites},
+		Origins:       &account.Origins{PublicURL: cfg.PublicURL, Trusted: cfg.CORSOrigins, Exempt: oauthEndpoints},
 		SignUpEnabled: cfg.SignUp.Enabled, AppName: cfg.App.Name, LogoURL: cfg.App.LogoURL,
 		Issuer: cfg.Issuer(), Version: version, Now: time.Now, Log: log,
 	}
@@ -188,6 +194,21 @@ func listen(ctx context.Context, cfg *config.Config) (net.Listener, error) {
 		cfg.PublicURL = base + ":" + port
 	}
 	return listener, nil
+}
+
+// reap deletes dead rows until ctx ends, at intervals that differ, so that replicas keep out of each other's way.
+func reap(ctx context.Context, db *store.Store, log zerolog.Logger) {
+	const every = 10 * time.Minute
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(every/2 + rand.N(every)):
+		}
+		if err := db.Reap(ctx); err != nil && ctx.Err() == nil {
+			log.Warn().Err(err).Msg("dead rows could not be deleted; tried again later")
+		}
+	}
 }
 
 // newServer bounds what a slow or greedy caller can hold on to.

@@ -253,6 +253,18 @@ func TestErrorShapes(t *testing.T) {
 	require.NoError(t, i.wait())
 }
 
+func TestOAuthErrorShape(t *testing.T) {
+	i := start(t, testConfig(t, storetest.NewSQLiteURL(t)))
+	r := i.do("GET", "/api/auth/oauth2/token", "")
+	assert.Equal(t, 405, r.StatusCode)
+	assert.Contains(t, r.Header.Get("Allow"), "POST")
+	assert.Equal(t, "invalid_request", r.json(t)["error"])
+	r = i.do("POST", "/api/auth/oauth2/token", strings.Repeat("a", 2<<20), "Content-Type", "application/x-www-form-urlencoded")
+	assert.Equal(t, 413, r.StatusCode)
+	assert.Equal(t, "invalid_request", r.json(t)["error"])
+	require.NoError(t, i.wait())
+}
+
 func TestDocument(t *testing.T) {
 	i := start(t, testConfig(t, storetest.NewSQLiteURL(t)))
 	r := i.do("GET", "/api/openapi.json", "")
@@ -262,6 +274,8 @@ func TestDocument(t *testing.T) {
 	paths, _ := document["paths"].(map[string]any)
 	assert.Contains(t, paths, "/api/auth/sign-in/email")
 	assert.Contains(t, paths, "/api/admin/applications")
+	assert.Contains(t, paths, "/api/auth/oauth2/token")
+	assert.Equal(t, "text/html; charset=utf-8", i.do("GET", "/api/docs", "").Header.Get("Content-Type"))
 	require.NoError(t, i.wait())
 }
 
@@ -547,17 +561,4 @@ func TestConfigurationIsChecked(t *testing.T) {
 // Names come from people and end on an operator's terminal, where escape sequences would be obeyed.
 func TestPrintable(t *testing.T) {
 	assert.Equal(t, "Zoë ?[2J?", printable("Zoë \x1b[2J\u009b"))
-}
-
-// Rows that expired are deleted in the background, however many there are; those in use stay.
-func TestCleaner(t *testing.T) {
-	calls := 0
-	c := &cleaner{Log: zerolog.Nop()}
-	err := c.purge(t.Context(), "rows", func(_ context.Context, before time.Time, limit int) (int64, error) {
-		calls++
-		assert.WithinDuration(t, time.Now().Add(-keepExpired), before, time.Minute)
-		return int64(limit * (3 - calls) / 2), nil // a full batch, then less
-	})
-	require.NoError(t, err)
-	assert.Equal(t, 2, calls)
 }

@@ -91,34 +91,48 @@ type input[T any] struct{ Body T }
 
 type answer[T any] struct {
 	CacheControl string `header:"Cache-Control" doc:"Always no-store: the answer is about one person."`
-	Location     string `header:"Location" doc:"Where to go next, after a sign-in with a callbackURL."`
 	Body         T
 }
 
-func reply[T any](body T) *answer[T] { return &answer[T]{CacheControl: "no-store", Body: body} }
+const noStore = "no-store"
 
-// An option changes a route before it is registered, and after, when it is in the OpenAPI document.
+func reply[T any](body T) *answer[T] { return &answer[T]{noStore, body} }
+
+// An option changes a route before it is registered, or what the OpenAPI document says about it. Either may be nil.
 type option struct {
 	middleware func(huma.Context, func(huma.Context))
 	document   func(*huma.Operation)
 }
 
+// signedIn documents that a route answers 401 to whoever has no session.
+var signedIn = option{document: func(op *huma.Operation) { op.Security = []map[string][]string{{"session": {}}} }}
+
 // register adds one route under /api/auth. Bodies may have fields that we do not know, as clients of the replaced
 // system send some.
 func register[I, O any](api huma.API, method, path, id, summary string, handler func(context.Context, *I) (*O, error), options ...option) {
 	op := huma.Operation{
-		OperationID: id, Method: method, Path: "/api/auth/" + path, Summary: summary, Tags: []string{"account"},
-		MaxBodyBytes: maxBody, Errors: []int{400, 401, 403, 413, 415, 429, 503},
-		Middlewares: huma.Middlewares{keepEcho},
+		OperationID: id, Method: method, Path: "/api/auth/" + path, Summary: summary, Tags: []string{"Account"},
+		MaxBodyBytes: maxBody, Errors: []int{401, 503}, Middlewares: huma.Middlewares{keepEcho},
+	}
+	if method == http.MethodPost {
+		op.Errors = []int{400, 401, 403, 413, 415, 422, 429, 503}
 	}
 	for _, o := range options {
-		op.Middlewares = append(op.Middlewares, o.middleware)
+		if o.middleware != nil {
+			op.Middlewares = append(op.Middlewares, o.middleware)
+		}
 	}
 	op = problem.IgnoreUnknown(op)
 	huma.Register(api, op, handler)
 	item := api.OpenAPI().Paths[op.Path]
+	registered := item.Get
+	if method == http.MethodPost {
+		registered = item.Post
+	}
 	for _, o := range options {
-		o.document(item.Post)
+		if o.document != nil {
+			o.document(registered)
+		}
 	}
 }
 

@@ -15,8 +15,8 @@ import (
 var errInvalidPassword = problem.New(http.StatusBadRequest, "INVALID_PASSWORD", "The password is wrong.")
 
 func (s *Service) mountPassword(api huma.API) {
-	register(api, http.MethodPost, "change-password", "changePassword", "Changes the password and signs out everywhere else", s.changePassword)
-	register(api, http.MethodPost, "verify-password", "verifyPassword", "Tells whether the password is right", s.verifyPassword)
+	register(api, http.MethodPost, "change-password", "changePassword", "Changes the password and signs out everywhere else", s.changePassword, signedIn)
+	register(api, http.MethodPost, "verify-password", "verifyPassword", "Tells whether the password is right", s.verifyPassword, signedIn)
 }
 
 type changePasswordRequest struct {

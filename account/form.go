@@ -31,7 +31,7 @@ func (f formRequest) Header(name string) string {
 }
 
 // withForm makes a route accept HTML forms beside JSON.
-var withForm = option{acceptForms, func(op *huma.Operation) {
+var withForm = option{middleware: acceptForms, document: func(op *huma.Operation) {
 	op.RequestBody.Content["application/x-www-form-urlencoded"] = op.RequestBody.Content["application/json"]
 }}
 

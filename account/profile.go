@@ -23,9 +23,9 @@ var (
 )
 
 func (s *Service) mountProfile(api huma.API) {
-	register(api, http.MethodPost, "update-user", "updateUser", "Changes name and picture", s.updateUser)
-	register(api, http.MethodPost, "delete-user", "deleteUser", "Deletes the account for good", s.deleteUser)
-	register(api, http.MethodGet, "list-accounts", "listAccounts", "Lists the ways to sign in", s.listAccounts)
+	register(api, http.MethodPost, "update-user", "updateUser", "Changes name and picture", s.updateUser, signedIn)
+	register(api, http.MethodPost, "delete-user", "deleteUser", "Deletes the account for good", s.deleteUser, signedIn)
+	register(api, http.MethodGet, "list-accounts", "listAccounts", "Lists the ways to sign in", s.listAccounts, signedIn)
 }
 
 // reserved are the fields of a person that only the server or an administrator sets. A body that names one is refused

@@ -3,25 +3,31 @@ package account
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/labstack/echo/v4"
 
 	"auth-service/store"
 )
 
 func (s *Service) mountSessions(api huma.API) {
-	register(api, http.MethodGet, "get-session", "getSession", "Tells who is signed in, or null", s.getSession)
-	register(api, http.MethodGet, "list-sessions", "listSessions", "Lists the sessions of the person", s.listSessions)
-	register(api, http.MethodPost, "revoke-session", "revokeSession", "Ends one session of the person", s.revokeSession)
-	register(api, http.MethodPost, "revoke-sessions", "revokeSessions", "Ends all sessions of the person", s.revokeSessions)
-	register(api, http.MethodPost, "revoke-other-sessions", "revokeOtherSessions", "Ends all sessions of the person but this", s.revokeOtherSessions)
+	register(api, http.MethodGet, "get-session", "getSession", "Tells who is signed in, or null", s.getSession, orNobody)
+	register(api, http.MethodGet, "list-sessions", "listSessions", "Lists the sessions of the person", s.listSessions, signedIn)
+	register(api, http.MethodPost, "revoke-session", "revokeSession", "Ends one session of the person", s.revokeSession, signedIn)
+	register(api, http.MethodPost, "revoke-sessions", "revokeSessions", "Ends all sessions of the person", s.revokeSessions, signedIn)
+	register(api, http.MethodPost, "revoke-other-sessions", "revokeOtherSessions", "Ends all sessions of the person but this", s.revokeOtherSessions, signedIn)
 }
 
 type currentBody struct {
 	Session sessionBody `json:"session"`
 	User    userBody    `json:"user"`
 }
+
+// orNobody documents that the answer may be null, which the type of a body cannot say.
+var orNobody = option{document: func(op *huma.Operation) {
+	media := op.Responses["200"].Content["application/json"]
+	media.Schema = &huma.Schema{OneOf: []*huma.Schema{media.Schema, {Type: "null"}}}
+}}
 
 // getSession answers null, and not an error, when nobody is signed in.
 func (s *Service) getSession(ctx context.Context, _ *struct{}) (*answer[*currentBody], error) {
@@ -73,7 +79,12 @@ func (s *Service) revokeSession(ctx context.Context, in *input[revokeSessionRequ
 		if err != nil {
 			return err
 		}
-		return s.ended(ctx, c, ses.UserID, []string{id})
+		if err := s.Store.RevokeSessionGrants(ctx, []string{id}, store.ReasonSignedOut); err != nil {
+			return err
+		}
+		event := ActorOf(c, ses.UserID).event("session.end", "session", id)
+		event.Changes = map[string]store.Change{"reason": {After: store.ReasonSessionRevoked}}
+		return s.Store.Audit(ctx, event)
 	})
 	if err == nil && id == ses.ID {
 		err = s.Sessions.Forget(c)
@@ -111,10 +122,17 @@ func (s *Service) revokeAll(ctx context.Context, keep func(*store.Session) strin
 	c, kept := exchange(ctx), keep(ses)
 	err = s.Store.Tx(ctx, func(ctx context.Context) error {
 		ids, err := s.Store.EndUserSessions(ctx, ses.UserID, kept, store.ReasonSessionRevoked, s.now())
-		if err != nil {
+		if err != nil || len(ids) == 0 {
 			return err
 		}
-		return s.ended(ctx, c, ses.UserID, ids)
+		for batch := range slices.Chunk(ids, 500) { // a statement takes a bounded number of parameters
+			if err := s.Store.RevokeSessionGrants(ctx, batch, store.ReasonSignedOut); err != nil {
+				return err
+			}
+		}
+		event := ActorOf(c, ses.UserID).event("session.end_all", "user", ses.UserID)
+		event.Changes = map[string]store.Change{"sessions": {Before: len(ids), After: 0}}
+		return s.Store.Audit(ctx, event)
 	})
 	if err == nil && kept == "" {
 		err = s.Sessions.Forget(c)
@@ -123,19 +141,4 @@ func (s *Service) revokeAll(ctx context.Context, keep func(*store.Session) strin
 		return nil, err
 	}
 	return reply(statusBody{true}), nil
-}
-
-// ended revokes what hangs on the sessions and writes that they were ended, in the transaction that did so.
-func (s *Service) ended(ctx context.Context, c echo.Context, userID string, ids []string) error {
-	if err := s.Store.RevokeSessionGrants(ctx, ids, store.ReasonSignedOut); err != nil {
-		return err
-	}
-	for _, id := range ids {
-		event := ActorOf(c, userID).event("session.end", "session", id)
-		event.Changes = map[string]store.Change{"reason": {After: store.ReasonSessionRevoked}}
-		if err := s.Store.Audit(ctx, event); err != nil {
-			return err
-		}
-	}
-	return nil
 }

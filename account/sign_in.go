@@ -90,8 +90,15 @@ type signInAnswer struct {
 	User     userBody `json:"user"`
 }
 
+// signedInAnswer is signIn's: the body, and where a browser goes next.
+type signedInAnswer struct {
+	CacheControl string `header:"Cache-Control"`
+	Location     string `header:"Location" doc:"The callbackURL, if there was one."`
+	Body         signInAnswer
+}
+
 // signIn verifies a password. Whoever has no account gets the same answer, after the same work, as whoever mistypes.
-func (s *Service) signIn(ctx context.Context, in *input[signInRequest]) (*answer[signInAnswer], error) {
+func (s *Service) signIn(ctx context.Context, in *input[signInRequest]) (*signedInAnswer, error) {
 	c, req := exchange(ctx), &in.Body
 	if err := s.Origins.CheckCallback(req.CallbackURL); err != nil {
 		return nil, err
@@ -100,23 +107,32 @@ func (s *Service) signIn(ctx context.Context, in *input[signInRequest]) (*answer
 	if err != nil {
 		return nil, err
 	}
+	user, ses, err := s.trySignIn(ctx, c, email, req.Password, orTrue(req.RememberMe))
+	if errors.Is(err, store.ErrConflict) {
+		// The stored hash changed while this one was verified: by a change of password, or by another sign-in that made
+		// it anew. Against the new one it proves right or wrong.
+		user, ses, err = s.trySignIn(ctx, c, email, req.Password, orTrue(req.RememberMe))
+	}
+	if err != nil {
+		return nil, err
+	}
+	body := signInAnswer{Redirect: req.CallbackURL != "", Token: ses.ID, URL: req.CallbackURL, User: showUser(user)}
+	return &signedInAnswer{noStore, req.CallbackURL, body}, nil
+}
+
+func (s *Service) trySignIn(ctx context.Context, c echo.Context, email, password string, remember bool) (*store.User, *store.Session, error) {
 	user, err := s.Store.UserByEmail(ctx, email)
 	if isNotFound(err) {
 		user = &store.User{} // nobody: no id, no password
 	} else if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	verified, err := s.authenticate(ctx, c, email, user, req.Password)
+	verified, err := s.authenticate(ctx, c, email, user, password)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	ses, err := s.signInVerified(ctx, c, user, verified, orTrue(req.RememberMe))
-	if err != nil {
-		return nil, err
-	}
-	out := reply(signInAnswer{Redirect: req.CallbackURL != "", Token: ses.ID, URL: req.CallbackURL, User: showUser(user)})
-	out.Location = req.CallbackURL
-	return out, nil
+	ses, err := s.signInVerified(ctx, c, user, verified, remember)
+	return user, ses, err
 }
 
 // verified is a password that proved right.
@@ -194,7 +210,7 @@ func (s *Service) failed(ctx context.Context, c echo.Context, userID string, a a
 }
 
 // signInVerified makes the session. The password is held first: if it was changed since it was verified, whoever knew
-// the old one must not get in.
+// the old one must not get in, and the error is store.ErrConflict.
 func (s *Service) signInVerified(ctx context.Context, c echo.Context, user *store.User, v verified, remember bool) (*store.Session, error) {
 	var ses *store.Session
 	err := s.Store.Tx(ctx, func(ctx context.Context) (err error) {
@@ -202,9 +218,6 @@ func (s *Service) signInVerified(ctx context.Context, c echo.Context, user *stor
 			err = s.Store.SetPassword(ctx, user.ID, user.PasswordHash, v.rehash, user.UpdatedAt)
 		} else {
 			err = s.Store.HoldPassword(ctx, user.ID, user.PasswordHash)
-		}
-		if errors.Is(err, store.ErrConflict) {
-			return errInvalidCredentials.Because(err)
 		}
 		if err != nil {
 			return err

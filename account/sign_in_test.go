@@ -312,25 +312,33 @@ func TestCurrentRefusesTheDisabled(t *testing.T) {
 	})
 }
 
-// A password that was changed while a sign-in verified the old one must not yield a session.
-func TestSignInLosesAgainstAPasswordChange(t *testing.T) {
+// A password that was changed while a sign-in verified the old one must not yield a session; one whose hash was only made
+// anew, by another sign-in after the parameters changed, must.
+func TestSignInWhileTheHashChanges(t *testing.T) {
 	onEach(t, func(t *testing.T, s *server) {
-		b := s.browser()
-		id := b.signUp(email).json()["user"].(object)["id"].(string)
-		user, err := s.store.UserByID(t.Context(), id)
-		require.NoError(t, err)
-		changing := s.browser()
-		changed := false
-		ctx := store.Observe(t.Context(), func(call store.Call) {
-			if call.String() == "BEGIN" && !changed { // verified, but not signed in yet
+		id := s.browser().signUp(email).json()["user"].(object)["id"].(string)
+		signIn := func(meanwhile string) response {
+			b, changed := s.browser(), false
+			ctx := store.Observe(t.Context(), func(call store.Call) {
+				if call.String() != "BEGIN" || changed { // verified, but not signed in yet
+					return
+				}
 				changed = true
-				require.NoError(t, s.store.SetPassword(context.Background(), id, user.PasswordHash, "new", s.clock.Now()))
-			}
-		})
-		req := changing.request(http.MethodPost, "sign-in/email", "application/json", strings.NewReader(`{"email":"`+email+`","password":"`+password+`"}`))
-		changing.do(req.WithContext(ctx)).refused(http.StatusUnauthorized, "INVALID_EMAIL_OR_PASSWORD")
-		require.True(t, changed)
-		require.Empty(t, changing.cookies)
+				user, err := s.store.UserByID(context.Background(), id)
+				require.NoError(t, err)
+				hash, err := s.svc.Hasher.Hash(t.Context(), meanwhile)
+				require.NoError(t, err)
+				require.NoError(t, s.store.SetPassword(context.Background(), id, user.PasswordHash, hash, s.clock.Now()))
+			})
+			body := strings.NewReader(`{"email":"` + email + `","password":"` + password + `"}`)
+			r := b.do(b.request(http.MethodPost, "sign-in/email", "application/json", body).WithContext(ctx))
+			require.True(t, changed)
+			require.Equal(t, r.Code == http.StatusOK, b.signedIn())
+			return r
+		}
+		signIn(password).ok()
+		signIn("another password").refused(http.StatusUnauthorized, "INVALID_EMAIL_OR_PASSWORD")
+		s.browser().signIn(email, "another password").ok()
 	})
 }
 

@@ -3,11 +3,10 @@ package account_test
 import (
 	"encoding/json"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/labstack/echo/v4"
 	"github.com/stretchr/testify/require"
 
@@ -76,25 +75,38 @@ func TestSecretsStayOut(t *testing.T) {
 	})
 }
 
-// The document is what clients are generated from; its diff is an API review. UPDATE_GOLDEN=1 rewrites it.
+// The document is what clients are generated from: the names of their functions, forms where they are accepted, and
+// null where there may be nobody.
 func TestOpenAPI(t *testing.T) {
 	e := echo.New()
 	api := problem.NewAPI(e, "Account", "0")
 	newService(&store.Store{}, newClock(), nop).Mount(e, api)
-	got, err := json.MarshalIndent(api.OpenAPI(), "", "  ")
-	require.NoError(t, err)
-	file := filepath.Join("testdata", "openapi.golden.json")
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		require.NoError(t, os.MkdirAll("testdata", 0o755))
-		require.NoError(t, os.WriteFile(file, append(got, '\n'), 0o644))
+	doc := api.OpenAPI()
+	ids := map[string]string{}
+	for path, item := range doc.Paths {
+		for _, op := range []*huma.Operation{item.Get, item.Post} {
+			if op != nil {
+				ids[strings.TrimPrefix(path, "/api/auth/")] = op.Method + " " + op.OperationID
+			}
+		}
 	}
-	want, err := os.ReadFile(file)
-	require.NoError(t, err)
-	require.JSONEq(t, string(want), string(got))
-	for _, id := range []string{
-		"signUpEmail", "signInEmail", "signOut", "getSession", "listSessions", "revokeSession", "revokeSessions", "revokeOtherSessions",
-		"changePassword", "verifyPassword", "updateUser", "deleteUser", "listAccounts", "getOk", "getConfig",
-	} {
-		require.Contains(t, string(got), `"operationId": "`+id+`"`)
+	require.Equal(t, map[string]string{
+		"sign-up/email": "POST signUpEmail", "sign-in/email": "POST signInEmail", "sign-out": "POST signOut",
+		"get-session": "GET getSession", "list-sessions": "GET listSessions", "revoke-session": "POST revokeSession",
+		"revoke-sessions": "POST revokeSessions", "revoke-other-sessions": "POST revokeOtherSessions",
+		"change-password": "POST changePassword", "verify-password": "POST verifyPassword", "update-user": "POST updateUser",
+		"delete-user": "POST deleteUser", "list-accounts": "GET listAccounts", "ok": "GET getOk", "config": "GET getConfig",
+	}, ids)
+	for path, forms := range map[string]bool{"sign-up/email": true, "sign-in/email": true, "change-password": false} {
+		_, ok := doc.Paths["/api/auth/"+path].Post.RequestBody.Content["application/x-www-form-urlencoded"]
+		require.Equal(t, forms, ok, path)
 	}
+	session := doc.Paths["/api/auth/get-session"].Get.Responses["200"].Content["application/json"].Schema
+	require.Equal(t, "null", session.OneOf[1].Type)
+	raw, err := json.Marshal(doc)
+	require.NoError(t, err)
+	for _, internal := range []string{"passwordHash", "secretHash", "Reserved"} {
+		require.NotContains(t, string(raw), internal)
+	}
+	require.NotContains(t, doc.Components.Schemas.Map()["SignUpRequest"].Properties, "role", "reserved fields are not offered")
 }

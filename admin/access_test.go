@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -179,6 +180,7 @@ func TestWrongRequests(t *testing.T) {
 			{"SQL in the id", "PATCH", "/applications/x'%20OR%20'1'='1", `{"name":"b"}`, nil, 404, "NOT_FOUND"},
 			{"negative grace", "POST", "/applications/crm/rotate-secret", `{"graceSeconds":-1}`, nil, 400, "VALIDATION_ERROR"},
 			{"grace of 31 days", "POST", "/applications/crm/rotate-secret", `{"graceSeconds":2678400}`, nil, 400, "VALIDATION_ERROR"},
+			{"a body of more than 1 MiB", "POST", "/applications", with("web", fields{"metadata": fields{"a": strings.Repeat("x", 1<<20)}}), nil, 413, "PAYLOAD_TOO_LARGE"},
 			{"long idempotency key", "POST", "/applications", webApplication, header{"Idempotency-Key": string(make([]byte, 256))}, 400, "VALIDATION_ERROR"},
 		} {
 			t.Run(tt.name, func(t *testing.T) {
@@ -194,7 +196,7 @@ func TestWrongRequests(t *testing.T) {
 // PostgreSQL refuses text that is not UTF-8, and a header may be anything: it must not make every write of a caller fail.
 func TestStrangeUserAgent(t *testing.T) {
 	each(t, func(t *testing.T, srv *server) {
-		id := srv.call("POST", "/applications", webApplication, header{"User-Agent": "caf\xe9 " + string(make([]byte, 0)), "X-Request-Id": "\xff"}).is(201).text("id")
+		id := srv.call("POST", "/applications", webApplication, header{"User-Agent": "caf\xe9 ", "X-Request-Id": "\xff"}).is(201).text("id")
 		events, err := srv.store.AuditTrail(t.Context(), "application", id, 10)
 		require.NoError(t, err)
 		require.Len(t, events, 1)

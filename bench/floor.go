@@ -160,4 +160,3 @@ func (f *floor) hash(context.Context) error {
 	argon2.IDKey([]byte("correct horse battery staple"), []byte("0123456789abcdef"), 2, 19456, 1, 32)
 	return nil
 }
-

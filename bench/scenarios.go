@@ -21,7 +21,9 @@ type scenario struct {
 }
 
 var scenarios = []scenario{
-	{"discovery", "/static", func(b *bed) ([]step, error) { return b.same(get("/api/auth/.well-known/openid-configuration", "")), nil }},
+	{"discovery", "/static", func(b *bed) ([]step, error) {
+		return b.same(get("/api/auth/.well-known/openid-configuration", "")), nil
+	}},
 	{"client_credentials", "/sign", func(b *bed) ([]step, error) { return b.same(form(tokenPath, b.machine("client_credentials"))), nil }},
 	{"introspect", "/verify", introspection},
 	{"userinfo", "/verify+read", userinfo},

@@ -241,11 +241,15 @@ func TestEveryFaultAtOnce(t *testing.T) {
 }
 
 func TestProduction(t *testing.T) {
-	for name, tt := range map[string]struct{ yaml, want string }{
-		"good":                       {"public_url: https://a.example\nsecret: " + strongSecret, ""},
-		"http on this machine":       {"public_url: http://localhost:3001\nsecret: " + strongSecret, ""},
-		"a placeholder for a secret": {"public_url: https://a.example\nsecret: better-auth-secret-12345678901234567890", "can be guessed"},
-		"a repetition for a secret":  {"public_url: https://a.example\nsecret: " + strings.Repeat("ab", 20), "can be guessed"},
+	for name, tt := range map[string]struct {
+		yaml, want string
+		warns      bool
+	}{
+		"good":                       {"public_url: https://a.example\nsecret: " + strongSecret, "", false},
+		"http on this machine":       {"public_url: http://localhost:3001\nsecret: " + strongSecret, "", false},
+		"no public URL":              {"secret: " + strongSecret, "", true},
+		"a placeholder for a secret": {"public_url: https://a.example\nsecret: better-auth-secret-12345678901234567890", "can be guessed", false},
+		"a repetition for a secret":  {"public_url: https://a.example\nsecret: " + strings.Repeat("ab", 20), "can be guessed", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inEmptyDirectory(t)
@@ -256,6 +260,7 @@ func TestProduction(t *testing.T) {
 			}
 			require.NoError(t, err)
 			assert.Empty(t, c.Listen.Host, "every address")
+			assert.Equal(t, tt.warns, len(c.Warnings) > 0)
 			require.NoError(t, c.EnsureSecret())
 			assert.NoDirExists(t, "data", "production never makes its own secret")
 		})

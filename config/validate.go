@@ -94,6 +94,9 @@ func (l *loader) validateAddresses() {
 	if u := l.origin("public_url", c.PublicURL); u != nil && c.Production() && u.Scheme != "https" && !loopback(u.Hostname()) {
 		l.fault("public_url", "must begin with https:// in production")
 	}
+	if raw, _ := l.raw("public_url"); raw == nil && c.Production() {
+		c.Warnings = append(c.Warnings, "public_url is not set: only this machine can use the server, as "+c.PublicURL)
+	}
 	if host := c.Listen.Host; strings.ContainsAny(host, "/ []") || strings.Contains(host, ":") && !isIP(host) {
 		l.fault("listen.host", "must be an address or a host name, without a port")
 	}

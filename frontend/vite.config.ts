@@ -3,6 +3,7 @@ import i18n from '@intlify/unplugin-vue-i18n/vite'
 import ui from '@nuxt/ui/vite'
 import vue from '@vitejs/plugin-vue'
 import { defineConfig } from 'vitest/config'
+import { offlineIcons } from './build/offlineIcons'
 import { precompress } from './build/precompress'
 import { strictCsp } from './build/strictCsp'
 import { themeScript } from './build/themeScript'
@@ -13,6 +14,7 @@ const server = process.env.DEV_SERVER ?? 'http://127.0.0.1:3001'
 export default defineConfig({
   plugins: [
     strictCsp(),
+    offlineIcons(),
     vue(),
     ui({
       autoImport: false, // a reader sees where each name comes from
@@ -20,7 +22,7 @@ export default defineConfig({
       colorMode: false, // useColorMode injects a <style> on every switch; stores/theme.ts replaces it
       ui: { colors: { primary: 'indigo', neutral: 'zinc' } },
       theme: { colors: ['primary', 'success', 'info', 'warning', 'error'] },
-      icon: { clientBundle: { scan: true, sizeLimitKb: 256 } },
+      icon: { clientBundle: { scan: { globInclude: ['src/**/*.{vue,ts}'] }, sizeLimitKb: 256 } },
       experimental: { componentDetection: true }, // styles of the used components only
     }),
     i18n({

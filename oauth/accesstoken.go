@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -20,13 +21,13 @@ import (
 type accessClaims struct {
 	Issuer    string   `json:"iss"`
 	Subject   string   `json:"sub"`
-	Audience  []string `json:"aud"`
+	Audience  []string `json:"aud,omitempty"`
 	ClientID  string   `json:"client_id"`
 	AZP       string   `json:"azp"`
 	Scope     string   `json:"scope,omitempty"`
 	SessionID string   `json:"sid,omitempty"`
 	GrantID   string   `json:"gid,omitempty"`
-	ID        string   `json:"jti"`
+	ID        string   `json:"jti,omitempty"`
 	IssuedAt  int64    `json:"iat"`
 	ExpiresAt int64    `json:"exp"`
 	AuthTime  int64    `json:"auth_time,omitempty"`
@@ -47,8 +48,8 @@ func newTokenID(now time.Time) string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// issuedAt reads the time back; a jti of another make counts as issued at the end of its second... which never survives
-// a revocation of that second.
+// issuedAt reads the time back. Of a jti of another make only the second is known; taking its start, no token survives a
+// revocation of that second.
 func (c *accessClaims) issuedAt() time.Time {
 	raw, err := base64.RawURLEncoding.DecodeString(c.ID)
 	if err != nil || len(raw) != 18 {
@@ -106,9 +107,34 @@ func (p *Provider) sealAccessToken(claims *accessClaims) (string, error) {
 	return opaquePrefix + p.Keyring.Seal(sealAccessToken, plain), nil
 }
 
-// verifyAccessToken returns the claims of a live access token of ours, or errInvalidToken. ID tokens are signed by the
-// same keys; their typ keeps them out.
+// verifyAccessToken returns the claims of a live access token of ours, or errInvalidToken.
 func (p *Provider) verifyAccessToken(ctx context.Context, token string) (*accessClaims, error) {
+	claims, err := p.readAccessToken(ctx, token)
+	if err == nil {
+		err = p.alive(ctx, claims)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return claims, nil
+}
+
+// alive returns errInvalidToken for the claims of a token that is expired or revoked, or whose client is gone or disabled:
+// another replica that had not heard of it may have issued the token after the revocation.
+func (p *Provider) alive(ctx context.Context, claims *accessClaims) error {
+	if p.now().Unix() >= claims.ExpiresAt || p.revocations.covers(claims) {
+		return errInvalidToken
+	}
+	_, err := p.clients.get(ctx, claims.ClientID)
+	if errors.Is(err, store.ErrNotFound) {
+		return errInvalidToken
+	}
+	return err
+}
+
+// readAccessToken returns the claims of an access token that we issued, dead or alive, or errInvalidToken. ID tokens are
+// signed by the same keys; their typ keeps them out.
+func (p *Provider) readAccessToken(ctx context.Context, token string) (*accessClaims, error) {
 	var payload []byte
 	var err error
 	if sealed, ok := strings.CutPrefix(token, opaquePrefix); ok {
@@ -120,10 +146,7 @@ func (p *Provider) verifyAccessToken(ctx context.Context, token string) (*access
 		return nil, errInvalidToken
 	}
 	var claims accessClaims
-	if err := json.Unmarshal(payload, &claims); err != nil {
-		return nil, errInvalidToken
-	}
-	if claims.Issuer != p.issuer || p.now().Unix() >= claims.ExpiresAt || p.revocations.covers(&claims) {
+	if err := json.Unmarshal(payload, &claims); err != nil || claims.Issuer != p.issuer {
 		return nil, errInvalidToken
 	}
 	return &claims, nil

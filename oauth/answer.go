@@ -41,7 +41,7 @@ func (p *Provider) newCode(ctx context.Context, a *authorization, ses *store.Ses
 	r := (&http.Request{Method: http.MethodGet, URL: &url.URL{}, Form: form, Header: http.Header{}}).WithContext(ctx)
 	request, err := p.fosite.NewAuthorizeRequest(ctx, r)
 	if err != nil {
-		return "", err
+		return "", fault(err)
 	}
 	for _, scope := range scopes {
 		request.GrantScope(scope)
@@ -55,7 +55,7 @@ func (p *Provider) newCode(ctx context.Context, a *authorization, ses *store.Ses
 		nonce: a.nonce, challenge: a.challenge, claims: within(a.claims, granted),
 	})
 	if err != nil {
-		return "", err
+		return "", fault(err)
 	}
 	return response.GetCode(), nil
 }

@@ -205,9 +205,9 @@ func (a *authorization) checkClaims() *Error {
 		return nil
 	}
 	type member struct {
-		Essential bool     `json:"essential"`
-		Value     string   `json:"value"`
-		Values    []string `json:"values"`
+		Essential bool  `json:"essential"`
+		Value     any   `json:"value"` // a string for the claims that are read below
+		Values    []any `json:"values"`
 	}
 	var asked struct {
 		IDToken  map[string]*member `json:"id_token"`
@@ -224,13 +224,18 @@ func (a *authorization) checkClaims() *Error {
 	}
 	slices.Sort(a.claims.IDToken)
 	slices.Sort(a.claims.UserInfo)
-	if sub := asked.IDToken["sub"]; sub != nil && sub.Value != "" {
-		a.subject = sub.Value
+	if sub := asked.IDToken["sub"]; sub != nil && sub.Value != nil {
+		if a.subject, _ = sub.Value.(string); a.subject == "" {
+			return invalidRequest("The value of the claim 'sub' must be a string.")
+		}
 	}
 	if acr := asked.IDToken["acr"]; acr != nil && acr.Essential {
-		a.acr = acr.Values
-		if acr.Value != "" {
-			a.acr = append(a.acr, acr.Value)
+		if acr.Value != nil {
+			acr.Values = append(acr.Values, acr.Value)
+		}
+		for _, value := range acr.Values {
+			text, _ := value.(string) // what is no string is an acr that nobody can have
+			a.acr = append(a.acr, text)
 		}
 	}
 	return nil

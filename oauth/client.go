@@ -60,6 +60,11 @@ func (c *client) mustUsePKCE() bool { return c.RequirePKCE || c.Public() }
 
 func (c *client) allows(grant string) bool { return slices.Contains(c.GrantTypes, grant) }
 
+// registered returns those of the scopes that the client may still have: its registration may have changed since.
+func (c *client) registered(scopes []string) []string {
+	return slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return !slices.Contains(c.Scopes, s) })
+}
+
 // audience is what a token of this client is for when no resource was asked for.
 func (c *client) audience() []string {
 	if len(c.Application.Audiences) > 0 {
@@ -77,6 +82,7 @@ type clientCache struct {
 	now   func() time.Time
 	mu    sync.RWMutex
 	byID  map[string]cachedClient
+	state int // counts clear
 }
 
 type cachedClient struct {
@@ -92,16 +98,18 @@ func newClientCache(s *store.Store, now func() time.Time) *clientCache {
 func (c *clientCache) get(ctx context.Context, id string) (*client, error) {
 	c.mu.RLock()
 	hit, ok := c.byID[id]
+	state := c.state
 	c.mu.RUnlock()
 	if !ok || !c.now().Before(hit.until) {
+		if !isText(id) {
+			return nil, store.ErrNotFound
+		}
 		row, err := c.store.ClientByID(ctx, id)
 		if err != nil {
 			return nil, err // unknown ids are not cached: a stranger could fill the memory with them
 		}
 		hit = cachedClient{&client{row}, c.now().Add(clientCacheTTL)}
-		c.mu.Lock()
-		c.byID[id] = hit
-		c.mu.Unlock()
+		c.keep(id, hit, state)
 	}
 	if hit.client.Disabled || hit.client.Application.Disabled {
 		return nil, store.ErrNotFound
@@ -109,9 +117,20 @@ func (c *clientCache) get(ctx context.Context, id string) (*client, error) {
 	return hit.client, nil
 }
 
+// keep remembers what was read in the given state of the cache. Was it cleared since, the row may be the one from before
+// the change, and a disabled client would live on.
+func (c *clientCache) keep(id string, hit cachedClient, state int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state == state {
+		c.byID[id] = hit
+	}
+}
+
 func (c *clientCache) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.state++
 	clear(c.byID)
 }
 

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -54,7 +55,23 @@ func (p *Provider) removeConsent(c echo.Context) error {
 		return err
 	}
 	clientID := c.Param("clientId")
-	if err := p.Store.RemoveConnection(c.Request().Context(), ses.UserID, clientID); err != nil {
+	if !isText(clientID) {
+		return store.ErrNotFound
+	}
+	event := store.AuditEvent{
+		ActorType: store.ActorUser, ActorID: ses.UserID, Action: "consent.remove", TargetType: "client", TargetID: clientID,
+	}
+	ctx := c.Request().Context()
+	if client, err := p.clients.get(ctx, clientID); err == nil {
+		event.ApplicationID = client.ApplicationID
+	}
+	err = p.Store.Tx(ctx, func(ctx context.Context) error {
+		if err := p.Store.RemoveConnection(ctx, ses.UserID, clientID); err != nil {
+			return err
+		}
+		return p.Store.Audit(ctx, event)
+	})
+	if err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)

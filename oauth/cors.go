@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 )
@@ -46,6 +47,17 @@ func (p *Provider) clientOrigins(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// claimedClient is the client that a request says it comes from, whether or not it can prove it.
+func claimedClient(r *http.Request, form url.Values) string {
+	scheme, encoded, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if strings.EqualFold(scheme, "Basic") {
+		if basic, err := parseBasic(encoded); err == nil {
+			return basic.id
+		}
+	}
+	return form.Get("client_id")
+}
+
 // allowOrigin lets the calling script read the answer when its origin belongs to the client: one of its redirect URIs or
 // allowed origins. Errors must be readable, too, so it is called before the client has authenticated.
 func (p *Provider) allowOrigin(c echo.Context, clientID string) {
@@ -62,10 +74,20 @@ func (p *Provider) allowOrigin(c echo.Context, clientID string) {
 	}
 }
 
+// originOf is the origin of an http or https URI as browsers write it: in lower case, without a default port (RFC 6454 §6).
 func originOf(uri string) string {
 	u, err := url.Parse(uri)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" {
+	if err != nil {
 		return ""
 	}
-	return u.Scheme + "://" + u.Host
+	host := strings.ToLower(u.Host)
+	switch u.Scheme {
+	case "https":
+		host = strings.TrimSuffix(host, ":443")
+	case "http":
+		host = strings.TrimSuffix(host, ":80")
+	default:
+		return ""
+	}
+	return u.Scheme + "://" + host
 }

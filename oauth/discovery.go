@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 )
@@ -75,7 +76,8 @@ func (p *Provider) jwks(c echo.Context) error {
 	keys, h := p.keys.current.Load(), c.Response().Header()
 	h.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(jwksMaxAge.Seconds())))
 	h.Set("ETag", keys.etag)
-	if c.Request().Header.Get("If-None-Match") == keys.etag {
+	// A cache may send several, and marks those weak that it compressed (RFC 9110 §13.1.2).
+	if strings.Contains(c.Request().Header.Get("If-None-Match"), keys.etag) {
 		return c.NoContent(http.StatusNotModified)
 	}
 	return c.Blob(http.StatusOK, "application/jwk-set+json", keys.jwks)

@@ -34,7 +34,8 @@ var (
 	errInvalidTarget = &Error{http.StatusBadRequest, "invalid_target", "A requested resource is not an audience of the application."}
 	errUnavailable   = &Error{http.StatusServiceUnavailable, "temporarily_unavailable", "The server cannot answer right now. Try again in a moment."}
 	errServer        = &Error{http.StatusInternalServerError, "server_error", "The server could not process the request."}
-	errInvalidToken  = &Error{http.StatusUnauthorized, "invalid_token", "The access token is missing, expired, revoked or malformed."}
+	errInvalidToken  = &Error{http.StatusUnauthorized, "invalid_token", "The access token is expired, revoked, malformed or not one of this server."}
+	errNoToken       = &Error{http.StatusUnauthorized, "invalid_token", "The request carries no access token."}
 	errCodeRejected  = invalidGrant("The authorization code is unknown, expired, already used, or was issued to another client.")
 )
 
@@ -60,12 +61,23 @@ func (p *Provider) explain(c echo.Context, err error) *Error {
 	return errServer
 }
 
+// fault returns what really went wrong where fosite says no more than "server_error".
+func fault(err error) error {
+	var rfc *fosite.RFC6749Error
+	if errors.As(err, &rfc) && rfc.StatusCode() >= http.StatusInternalServerError && rfc.Unwrap() != nil {
+		return rfc.Unwrap()
+	}
+	return err
+}
+
 // fromFosite keeps the codes that the RFCs define and maps fosite's own inventions to them.
 func fromFosite(e *fosite.RFC6749Error) *Error {
 	description := e.GetDescription()
 	switch e.ErrorField {
-	case "invalid_request", "unauthorized_client", "invalid_grant", "invalid_scope", "unsupported_grant_type":
+	case "invalid_request", "unauthorized_client", "invalid_grant", "unsupported_grant_type":
 		return &Error{http.StatusBadRequest, e.ErrorField, description}
+	case "invalid_scope": // fosite repeats the scope, with characters that RFC 6749 §5.2 forbids
+		return errInvalidScope
 	case "invalid_client":
 		return errInvalidClient
 	}

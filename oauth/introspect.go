@@ -51,8 +51,11 @@ func (p *Provider) inspect(ctx context.Context, caller *client, token string) (i
 		return p.inspectRefreshToken(ctx, caller, t)
 	}
 	claims, err := p.verifyAccessToken(ctx, token)
-	if err != nil {
+	if errors.Is(err, errInvalidToken) {
 		return introspection{}, nil
+	}
+	if err != nil {
+		return introspection{}, err
 	}
 	seen, err := p.mayInspect(ctx, caller, claims)
 	if err != nil || !seen {

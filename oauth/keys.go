@@ -66,10 +66,24 @@ type signingKey struct {
 	signers map[string]jose.Signer
 }
 
+// reload reads the key set again unless somebody did so since the caller looked at it.
+func (k *keySet) reload(ctx context.Context, seen *keySnapshot) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.current.Load() != seen {
+		return nil
+	}
+	return k.loadLocked(ctx)
+}
+
 // load reads the key set and makes whatever key is missing.
 func (k *keySet) load(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	return k.loadLocked(ctx)
+}
+
+func (k *keySet) loadLocked(ctx context.Context) error {
 	snapshot, err := k.read(ctx)
 	if err != nil {
 		return err
@@ -143,12 +157,20 @@ func (k *keySet) rotate(ctx context.Context, alg string) error {
 		return err
 	}
 	active := k.current.Load().rows[alg]
-	err = k.store.RotateSigningKey(ctx, alg, active.ID, successor, k.policy.Retention)
-	if err != nil && !errors.Is(err, store.ErrConflict) {
+	err = k.store.RotateSigningKey(ctx, alg, active.ID, successor, k.retention())
+	switch {
+	case err == nil:
+		k.log.Info().Str("alg", alg).Str("retired_kid", active.ID).Msg("signing key rotated")
+	case !errors.Is(err, store.ErrConflict):
 		return err
 	}
-	k.log.Info().Str("alg", alg).Str("retired_kid", active.ID).Msg("signing key rotated")
 	return k.load(ctx)
+}
+
+// retention is how long a retired key stays published: at least until the last token that it signed is dead, and an
+// application may let its tokens live for store.MaxAccessTokenLifetime, whatever the configuration says for others.
+func (k *keySet) retention() time.Duration {
+	return max(k.policy.Retention, store.MaxAccessTokenLifetime)
 }
 
 func (k *keySet) generate(alg string) (*store.SigningKey, error) {
@@ -304,7 +326,7 @@ func (k *keySet) public(ctx context.Context, kid string) (jose.JSONWebKey, bool)
 	if ok || kid == "" || k.now().Sub(snapshot.loaded) < reloadPause {
 		return key, ok
 	}
-	if err := k.load(ctx); err != nil {
+	if err := k.reload(ctx, snapshot); err != nil {
 		k.log.Warn().Err(err).Msg("signing keys could not be read again")
 		return key, false
 	}

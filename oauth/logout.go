@@ -28,7 +28,8 @@ var errLogoutTarget = invalidRequest("The post_logout_redirect_uri is not regist
 // the application; without one, they are asked here, because any page can link to this address.
 func (p *Provider) endSession(c echo.Context) error {
 	noStore(c.Response().Header())
-	if media, _, _ := mime.ParseMediaType(c.Request().Header.Get("Content-Type")); media == "application/json" {
+	media, _, _ := mime.ParseMediaType(c.Request().Header.Get("Content-Type"))
+	if c.Request().Method == http.MethodPost && media == "application/json" {
 		return p.SameOrigin(p.confirmedEndSession)(c)
 	}
 	form, err := authorizeForm(c.Request())
@@ -52,15 +53,12 @@ func (p *Provider) endSession(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, l.destination())
 }
 
-// readLogout checks the parameters. A redirect needs a registered URI of a client that is known by the hint or by name.
+// readLogout checks the parameters. A redirect needs a registered URI of a client that is known by the hint or by name. A
+// hint that we cannot verify, forged or older than our keys, counts as none, so the person is asked.
 func (p *Provider) readLogout(ctx context.Context, form url.Values) (*logout, error) {
 	l := &logout{target: form.Get("post_logout_redirect_uri"), state: form.Get("state")}
 	clientID := form.Get("client_id")
-	if text := form.Get("id_token_hint"); text != "" {
-		h, err := p.readHint(ctx, text)
-		if err != nil {
-			return nil, err
-		}
+	if h, err := p.readHint(ctx, form.Get("id_token_hint")); err == nil {
 		if clientID != "" && clientID != h.Audience {
 			return nil, invalidRequest("The id_token_hint was issued to another client than client_id.")
 		}
@@ -108,6 +106,9 @@ func (l *logout) destination() string {
 // endHinted ends the session that the hint names. It may be another than the browser's, or the browser may have sent no
 // cookie, because the form came from the application's site.
 func (p *Provider) endHinted(c echo.Context, l *logout, ses *store.Session) error {
+	if l.hint == nil && ses == nil {
+		return nil
+	}
 	return p.Store.Tx(c.Request().Context(), func(ctx context.Context) error {
 		if l.hint != nil && (ses == nil || ses.ID != l.hint.SessionID) {
 			err := p.Store.EndSession(ctx, l.hint.Subject, l.hint.SessionID, store.ReasonSignedOut, p.now())

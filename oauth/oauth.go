@@ -10,6 +10,7 @@ package oauth
 import (
 	"context"
 	"crypto"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -81,7 +82,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	p := &Provider{Options: o, issuer: o.PublicURL + "/api/auth"}
 	p.clients = newClientCache(o.Store, o.Now)
 	p.keys = &keySet{store: o.Store, keyring: o.Keyring, policy: o.Keys, now: o.Now, log: o.Log}
-	p.revocations = newRevocationList(o.Store, o.Now)
+	p.revocations = newRevocationList(o.Store, o.Now, p.clients.clear)
 	p.fosite = p.compose()
 	p.metadata = p.renderMetadata()
 	if err := p.keys.load(ctx); err != nil {
@@ -104,7 +105,13 @@ func (p *Provider) obey(e store.Event) {
 	}
 }
 
-// Run polls for the revocations and keys of other replicas and rotates keys, until ctx ends.
+// Maintain reads what other replicas wrote and lets the next key of each algorithm sign once the active one has signed
+// long enough.
+func (p *Provider) Maintain(ctx context.Context) error {
+	return errors.Join(p.revocations.poll(ctx), p.keys.maintain(ctx))
+}
+
+// Run polls for the revocations of other replicas every second and maintains the rest less often, until ctx ends.
 func (p *Provider) Run(ctx context.Context) {
 	poll, keys := time.NewTicker(time.Second), time.NewTicker(30*time.Second)
 	defer poll.Stop()
@@ -117,7 +124,7 @@ func (p *Provider) Run(ctx context.Context) {
 		case <-poll.C:
 			err = p.revocations.poll(ctx)
 		case <-keys.C:
-			err = p.keys.maintain(ctx)
+			err = p.Maintain(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
 			p.Log.Warn().Err(err).Msg("oauth state could not be refreshed; it is kept as it was")

@@ -41,6 +41,8 @@ type world struct {
 	spa      *store.Client // public, same application as web
 	machine  *store.Client // client credentials, another application
 	secret   string        // of web and machine
+
+	transport http.RoundTripper // of new browsers; nil for the network
 }
 
 type clock struct{ offset atomic.Int64 }
@@ -79,8 +81,18 @@ func newWorld(t *testing.T, s *store.Store, c *clock) *world {
 
 // newProvider makes a provider over the same database: a second one is another replica.
 func (w *world) newProvider(change func(*oauth.Options)) *oauth.Provider {
+	o := w.options()
+	if change != nil {
+		change(&o)
+	}
+	p, err := oauth.New(w.Context(), o)
+	require.NoError(w, err)
+	return p
+}
+
+func (w *world) options() oauth.Options {
 	origins := &account.Origins{PublicURL: w.server.URL}
-	o := oauth.Options{
+	return oauth.Options{
 		PublicURL: w.server.URL, CORSOrigins: []string{"https://console.example"},
 		Lifetimes: oauth.Lifetimes{Code: time.Minute, AccessToken: 10 * time.Minute, IDToken: time.Hour,
 			RefreshIdle: 30 * 24 * time.Hour, RefreshAbsolute: 90 * 24 * time.Hour, Request: time.Hour},
@@ -89,12 +101,6 @@ func (w *world) newProvider(change func(*oauth.Options)) *oauth.Provider {
 		Store:        w.store, Keyring: storetest.Keyring(), Sessions: w.sessions(), SameOrigin: origins.SameOrigin,
 		Now: w.clock.now, Log: zerolog.Nop(),
 	}
-	if change != nil {
-		change(&o)
-	}
-	p, err := oauth.New(w.Context(), o)
-	require.NoError(w, err)
-	return p
 }
 
 func (w *world) sessions() *account.Sessions {
@@ -177,7 +183,7 @@ type browser struct {
 func (w *world) newBrowser() *browser {
 	jar, err := cookiejar.New(nil)
 	require.NoError(w, err)
-	return &browser{w, &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	return &browser{w, &http.Client{Jar: jar, Transport: w.transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
 // signedIn returns a browser with a fresh session of the person.
@@ -396,4 +402,3 @@ func (w *world) claims(token string) map[string]any {
 	require.NoError(w, json.Unmarshal(raw, &v))
 	return v
 }
-

@@ -5,6 +5,8 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strings"
+	"unicode/utf8"
 )
 
 // maxForm bounds the parameters of one request: far above any real one, far below what hurts.
@@ -39,6 +41,11 @@ func parseForm(encoded string) (url.Values, error) {
 		return nil, invalidRequest("The parameters are not properly encoded.")
 	}
 	for name, values := range form {
+		if !isText(name) || !isText(strings.Join(values, "")) {
+			return nil, invalidRequest("The parameters must be UTF-8 text without null characters.")
+		}
+	}
+	for name, values := range form {
 		if len(values) > 1 && !repeatable(name) {
 			return form, invalidRequest("The parameter " + quoted(name) + " must not occur more than once.")
 		}
@@ -48,6 +55,10 @@ func parseForm(encoded string) (url.Values, error) {
 	}
 	return form, nil
 }
+
+// isText reports whether s is something that a database can compare and a client can get back as it was: PostgreSQL
+// refuses null characters and bytes that are not UTF-8, which would make a stranger's input look like a server fault.
+func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
 // quoted makes a parameter name of the caller safe to repeat in a description (RFC 6749 §5.2 allows few characters).
 func quoted(s string) string {

@@ -86,7 +86,7 @@ func (h *refreshHandler) HandleTokenEndpointRequest(ctx context.Context, r fosit
 	if err != nil {
 		return err
 	}
-	scopes, err := narrowed(g.Scopes, strings.Fields(r.GetRequestForm().Get("scope")))
+	scopes, err := narrowed(c.registered(g.Scopes), strings.Fields(r.GetRequestForm().Get("scope")))
 	if err != nil {
 		return err
 	}
@@ -199,17 +199,13 @@ func narrowed(granted, asked []string) ([]string, error) {
 // narrowedAudience returns the resources asked for, which must be among those of the grant, or of the application when
 // the grant names none (RFC 8707 §2.2).
 func narrowedAudience(c *client, granted, asked []string) ([]string, error) {
-	allowed := granted
-	if len(allowed) == 0 {
-		allowed = c.Application.Audiences
+	if len(asked) == 0 {
+		asked = granted
 	}
 	for _, resource := range asked {
-		if !slices.Contains(allowed, resource) {
+		if len(granted) > 0 && !slices.Contains(granted, resource) || !slices.Contains(c.Application.Audiences, resource) {
 			return nil, errInvalidTarget
 		}
-	}
-	if len(asked) == 0 {
-		return granted, nil
 	}
 	return asked, nil
 }

@@ -62,14 +62,19 @@ type requestUser struct {
 type waiting struct {
 	record  *store.AuthorizationRequest
 	request *authorization
-	session *store.Session
+	session *store.Session // nil when nobody is signed in
+	denied  bool           // the person refuses now
 }
 
 // open finds the authorization request that the path names, if it still waits.
 func (p *Provider) open(c echo.Context) (*waiting, error) {
 	ctx := c.Request().Context()
 	noStore(c.Response().Header())
-	record, err := p.Store.AuthorizationRequestByID(ctx, c.Param("id"))
+	id := c.Param("id")
+	if !isText(id) {
+		return nil, store.ErrNotFound
+	}
+	record, err := p.Store.AuthorizationRequestByID(ctx, id)
 	switch {
 	case err != nil:
 		return nil, err
@@ -90,7 +95,7 @@ func (p *Provider) open(c echo.Context) (*waiting, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &waiting{record, a, ses}, nil
+	return &waiting{record: record, request: a, session: ses}, nil
 }
 
 // showRequest tells the sign-in pages what is needed next, or, once nothing is, where to go.
@@ -105,36 +110,59 @@ func (p *Provider) showRequest(c echo.Context) error {
 // proceed answers the request when nothing is missing, else says what is.
 func (p *Provider) proceed(c echo.Context, w *waiting) error {
 	ctx := c.Request().Context()
-	need, granted, err := p.needs(ctx, w.request, w.record, w.session)
-	var refused *Error
+	d, err := p.decide(ctx, w)
 	switch {
-	case errors.As(err, &refused):
-		return p.finish(c, w, url.Values{"error": {refused.Code}, "error_description": {refused.Description}})
 	case err != nil:
 		return err
-	case need != "":
-		return p.show(c, w, &need, "")
+	case d.need != "":
+		return p.show(c, w, &d.need, "")
 	case w.request.mode == "form_post": // a page has to be navigated to, not fetched
-		return p.show(c, w, nil, p.issuer+"/oauth2/requests/"+w.record.ID+"/form")
+		return p.show(c, w, nil, p.formAddress(w))
 	}
-	target, err := p.issueFor(ctx, w, granted)
+	params, err := p.close(ctx, w, d)
 	if err != nil {
 		return err
 	}
-	return p.show(c, w, nil, redirectTo(w.request, target))
+	return p.show(c, w, nil, redirectTo(w.request, params))
 }
 
-// issueFor closes the request and writes its code, both or neither: a request yields one code.
-func (p *Provider) issueFor(ctx context.Context, w *waiting, granted []string) (params url.Values, err error) {
+// A decision is how a waiting request stands: something is needed, or it is refused, or scopes are granted.
+type decision struct {
+	need    string
+	refused *Error
+	granted []string
+}
+
+func (p *Provider) decide(ctx context.Context, w *waiting) (d decision, err error) {
+	if w.denied {
+		return decision{refused: errDenied}, nil
+	}
+	d.need, d.granted, err = p.needs(ctx, w.request, w.record, w.session)
+	if errors.As(err, &d.refused) {
+		return d, nil
+	}
+	return d, err
+}
+
+// close ends the request and returns its answer, with a code or an error. The request is closed and its code written
+// both or neither: a request yields one answer.
+func (p *Provider) close(ctx context.Context, w *waiting, d decision) (params url.Values, err error) {
 	err = p.Store.Tx(ctx, func(ctx context.Context) error {
 		if err := p.Store.CompleteAuthorizationRequest(ctx, w.record); err != nil {
 			return closedMeanwhile(err)
 		}
-		code, err := p.newCode(ctx, w.request, w.session, granted)
-		params = p.complete(w.request, url.Values{"code": {code}})
+		if d.refused != nil {
+			params = url.Values{"error": {d.refused.Code}, "error_description": {d.refused.Description}}
+			return nil
+		}
+		code, err := p.newCode(ctx, w.request, w.session, d.granted)
+		params = url.Values{"code": {code}}
 		return err
 	})
-	return params, err
+	if err != nil {
+		return nil, err
+	}
+	return p.complete(w.request, params), nil
 }
 
 func closedMeanwhile(err error) error {
@@ -144,19 +172,31 @@ func closedMeanwhile(err error) error {
 	return err
 }
 
-// answerByForm is where response_mode=form_post sends the browser in the end.
+// formAddress is that of the page which answers a request with response_mode=form_post.
+func (p *Provider) formAddress(w *waiting) string {
+	address := p.issuer + "/oauth2/requests/" + w.record.ID + "/form"
+	if w.denied {
+		address += "?denied=true"
+	}
+	return address
+}
+
+// answerByForm is where response_mode=form_post sends the browser in the end. That the person refused comes with the
+// address: whoever knows a request's id holds the browser that may cancel it.
 func (p *Provider) answerByForm(c echo.Context) error {
+	ctx := c.Request().Context()
 	w, err := p.open(c)
 	if err != nil {
 		return p.refuse(c, &refusal{p.explain(c, pageError(err)), nil})
 	}
-	need, granted, err := p.needs(c.Request().Context(), w.request, w.record, w.session)
-	if err == nil && need != "" {
-		return c.Redirect(http.StatusSeeOther, pages[need]+"?"+url.Values{"request": {w.record.ID}}.Encode())
+	w.denied = c.QueryParam("denied") != ""
+	d, err := p.decide(ctx, w)
+	if err == nil && d.need != "" {
+		return c.Redirect(http.StatusSeeOther, pages[d.need]+"?"+url.Values{"request": {w.record.ID}}.Encode())
 	}
 	var params url.Values
 	if err == nil {
-		params, err = p.issueFor(c.Request().Context(), w, granted)
+		params, err = p.close(ctx, w, d)
 	}
 	if err != nil {
 		return p.refuse(c, &refusal{p.explain(c, pageError(err)), nil})
@@ -177,9 +217,11 @@ func pageError(err error) error {
 }
 
 type consentBody struct {
-	Accept bool      `json:"accept"`
+	Accept *bool     `json:"accept"`
 	Scopes *[]string `json:"scopes"`
 }
+
+var errAccept = problem.Invalid(map[string]string{"accept": "Say true or false."})
 
 // consent records the person's yes, to all or some of the scopes, or answers the client that the person refused.
 func (p *Provider) consent(c echo.Context) error {
@@ -187,11 +229,14 @@ func (p *Provider) consent(c echo.Context) error {
 	if err := readJSON(c, &body); err != nil {
 		return err
 	}
+	if body.Accept == nil {
+		return errAccept
+	}
 	w, err := p.open(c)
 	if err != nil {
 		return err
 	}
-	if !body.Accept {
+	if !*body.Accept {
 		return p.deny(c, w)
 	}
 	need, _, err := p.needs(c.Request().Context(), w.request, w.record, w.session)
@@ -223,7 +268,8 @@ func chosen(asked []string, ticked *[]string) ([]string, error) {
 	}), nil
 }
 
-// recordConsent notes the yes in this request, and for the next ones in addition to what was granted before.
+// recordConsent notes the yes in this request and for the next ones: what was granted before stays, but for the scopes
+// that the person was asked about again and left out.
 func (p *Provider) recordConsent(ctx context.Context, w *waiting, scopes []string) error {
 	user, client := w.session.UserID, w.request.client.ID
 	return p.Store.Tx(ctx, func(ctx context.Context) error {
@@ -234,9 +280,15 @@ func (p *Provider) recordConsent(ctx context.Context, w *waiting, scopes []strin
 		if err != nil {
 			return err
 		}
-		all := append(slices.Clone(before), scopes...)
+		asked := w.request.consentScopes()
+		all := append([]string{}, scopes...) // never nil: a yes to no scope at all is a yes
+		for _, scope := range before {
+			if !slices.Contains(asked, scope) {
+				all = append(all, scope)
+			}
+		}
 		slices.Sort(all)
-		if err := p.Store.SaveConsent(ctx, user, client, slices.Compact(all)); err != nil {
+		if err := p.Store.SaveConsent(ctx, user, client, all); err != nil {
 			return err
 		}
 		return p.Store.Audit(ctx, store.AuditEvent{
@@ -270,19 +322,11 @@ func (p *Provider) cancel(c echo.Context) error {
 	return p.deny(c, w)
 }
 
-func (p *Provider) deny(c echo.Context, w *waiting) error {
-	return p.finish(c, w, url.Values{"error": {"access_denied"}, "error_description": {"The person refused."}})
-}
+var errDenied = &Error{http.StatusForbidden, "access_denied", "The person refused."}
 
-// finish closes the request with an error for the client.
-func (p *Provider) finish(c echo.Context, w *waiting, params url.Values) error {
-	if w.request.mode == "form_post" { // errors are no secret, so they may come by query where a form would need a page
-		w.request.mode = "query"
-	}
-	if err := p.Store.CompleteAuthorizationRequest(c.Request().Context(), w.record); err != nil {
-		return closedMeanwhile(err)
-	}
-	return p.show(c, w, nil, redirectTo(w.request, p.complete(w.request, params)))
+func (p *Provider) deny(c echo.Context, w *waiting) error {
+	w.denied = true
+	return p.proceed(c, w)
 }
 
 // show renders the request for the pages.

@@ -20,6 +20,8 @@ const (
 type revocationList struct {
 	store *store.Store
 	now   func() time.Time
+	// clientRevoked is called when a client was disabled or deleted, maybe elsewhere: what is known of it is outdated.
+	clientRevoked func()
 
 	mu       sync.RWMutex
 	rows     map[revocationKey]store.Revocation
@@ -28,8 +30,8 @@ type revocationList struct {
 
 type revocationKey struct{ kind, id string }
 
-func newRevocationList(s *store.Store, now func() time.Time) *revocationList {
-	return &revocationList{store: s, now: now, rows: map[revocationKey]store.Revocation{}}
+func newRevocationList(s *store.Store, now func() time.Time, clientRevoked func()) *revocationList {
+	return &revocationList{store: s, now: now, clientRevoked: clientRevoked, rows: map[revocationKey]store.Revocation{}}
 }
 
 func (l *revocationList) add(rows ...store.Revocation) {
@@ -39,6 +41,9 @@ func (l *revocationList) add(rows ...store.Revocation) {
 		key := revocationKey{r.Kind, r.ID}
 		if known, ok := l.rows[key]; !ok || known.IssuedUntil.Before(r.IssuedUntil) {
 			l.rows[key] = r
+			if r.Kind == store.RevokedClient {
+				l.clientRevoked()
+			}
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 // Tokens that are unknown, expired or another client's are answered alike, with 200: the caller is rid of them.
 func (p *Provider) revoke(c echo.Context) error {
 	form, err := formOf(c.Request())
+	p.allowOrigin(c, claimedClient(c.Request(), form))
 	if err != nil {
 		return p.writeError(c, err)
 	}
@@ -37,8 +38,11 @@ func (p *Provider) revokeToken(ctx context.Context, caller *client, token string
 		return p.revokeRefreshToken(ctx, caller, t)
 	}
 	claims, err := p.verifyAccessToken(ctx, token)
-	if err != nil || claims.ClientID != caller.ID {
+	if errors.Is(err, errInvalidToken) || err == nil && claims.ClientID != caller.ID {
 		return nil
+	}
+	if err != nil {
+		return err
 	}
 	return p.Store.RevokeToken(ctx, claims.ID)
 }

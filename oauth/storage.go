@@ -117,7 +117,7 @@ func (s *storage) GetAuthorizeCodeSession(ctx context.Context, signature string,
 func (s *storage) codeRequest(c *client, code *store.AuthorizationCode, audience []string) *fosite.Request {
 	return &fosite.Request{
 		ID: code.GrantID, Client: c, RequestedAt: code.CreatedAt,
-		RequestedScope: code.Scopes, GrantedScope: code.Scopes, GrantedAudience: audience,
+		RequestedScope: code.Scopes, GrantedScope: c.registered(code.Scopes), GrantedAudience: audience,
 		Form: url.Values{"redirect_uri": {code.RedirectURI}, "code_challenge": {code.CodeChallenge}, "code_challenge_method": {"S256"}},
 		Session: &session{
 			user: code.User, sessionID: code.SessionID, orgID: code.OrganizationID,

@@ -22,6 +22,7 @@ var (
 // token serves the token endpoint (RFC 6749 §3.2).
 func (p *Provider) token(c echo.Context) error {
 	form, err := formOf(c.Request())
+	p.allowOrigin(c, claimedClient(c.Request(), form))
 	if err != nil {
 		return p.writeError(c, err)
 	}
@@ -78,10 +79,11 @@ func (p *Provider) exchange(r *http.Request, form url.Values) (fosite.AccessResp
 
 func (p *Provider) exchangeOnce(ctx context.Context, r *http.Request, form url.Values) (fosite.AccessResponder, error) {
 	r = r.WithContext(ctx)
+	form.Del("audience") // fosite reads it; here it is an unknown parameter, to be ignored (RFC 6749 §3.2)
 	r.Form, r.PostForm = form, form
 	request, err := p.fosite.NewAccessRequest(ctx, r, &session{})
 	if err != nil {
-		return nil, err
+		return nil, fault(err)
 	}
 	if request.GetGrantTypes().ExactOne(store.GrantClientCredentials) {
 		if err := grantToMachine(request, form); err != nil {
@@ -90,7 +92,7 @@ func (p *Provider) exchangeOnce(ctx context.Context, r *http.Request, form url.V
 	}
 	response, err := p.fosite.NewAccessResponse(ctx, request)
 	if err != nil {
-		return nil, err
+		return nil, fault(err)
 	}
 	response.SetTokenType("Bearer")
 	return response, nil

@@ -14,15 +14,21 @@ import (
 // never in the query, where it would be logged (OAuth 2.1 §5.1).
 func (p *Provider) userinfo(c echo.Context) error {
 	token, err := bearer(c.Request())
+	if err == nil && token == "" {
+		err = errNoToken
+	}
 	if err != nil {
 		return p.writeBearerError(c, err)
 	}
 	ctx := c.Request().Context()
-	claims, err := p.verifyAccessToken(ctx, token)
+	claims, err := p.readAccessToken(ctx, token)
 	if err != nil {
 		return p.writeBearerError(c, err)
 	}
-	p.allowOrigin(c, claims.ClientID)
+	p.allowOrigin(c, claims.ClientID) // also of a dead token: its script has to learn that it is
+	if err := p.alive(ctx, claims); err != nil {
+		return p.writeBearerError(c, err)
+	}
 	if !claims.has(scopeOpenID) {
 		return p.writeBearerError(c, &Error{http.StatusForbidden, "insufficient_scope", "The access token was not granted the scope openid."})
 	}
@@ -65,15 +71,19 @@ func bearer(r *http.Request) (string, error) {
 func (p *Provider) writeBearerError(c echo.Context, err error) error {
 	e := p.explain(c, err)
 	challenge := `Bearer realm="userinfo"`
-	if token, err := bearer(c.Request()); err != nil || token != "" {
+	if e != errNoToken {
 		challenge += `, error="` + e.Code + `", error_description="` + e.Description + `"`
 		if e.Code == "insufficient_scope" {
 			challenge += `, scope="` + scopeOpenID + `"`
 		}
 	}
-	noStore(c.Response().Header())
-	if e.Status < http.StatusInternalServerError {
-		c.Response().Header().Set("WWW-Authenticate", challenge)
+	h := c.Response().Header()
+	noStore(h)
+	switch {
+	case e.Status < http.StatusInternalServerError:
+		h.Set("WWW-Authenticate", challenge)
+	case e.Status == http.StatusServiceUnavailable:
+		h.Set("Retry-After", "1")
 	}
 	return c.JSON(e.Status, errorBody{e.Code, e.Description})
 }

@@ -53,11 +53,31 @@ func checkOperation(api *huma.OpenAPI, op *huma.Operation) {
 	if _, derived := op.Metadata["_convenience_id"]; derived || op.OperationID == "" {
 		panic("problem: " + op.Method + " " + op.Path + " needs an explicit OperationID: clients name their functions after it")
 	}
+	documentValidation(op)
 	if op.Metadata[ignoreUnknown] == true && op.RequestBody != nil {
 		for _, media := range op.RequestBody.Content {
 			allowUnknown(api.Components.Schemas, media.Schema, map[*huma.Schema]bool{})
 		}
 	}
+}
+
+// documentValidation moves what huma says about bad input to the status that we answer with. An operation that has a 422
+// of its own names it, and then it is there twice.
+func documentValidation(op *huma.Operation) {
+	const ours, humas = "400", "422"
+	named := 0
+	for _, status := range op.Errors {
+		if status == http.StatusUnprocessableEntity {
+			named++
+		}
+	}
+	if named != 1 {
+		return
+	}
+	if op.Responses[ours] == nil {
+		op.Responses[ours] = &huma.Response{Description: http.StatusText(http.StatusBadRequest), Content: op.Responses[humas].Content}
+	}
+	delete(op.Responses, humas)
 }
 
 func allowUnknown(registry huma.Registry, s *huma.Schema, seen map[*huma.Schema]bool) {

@@ -2,6 +2,7 @@ package problem_test
 
 import (
 	"context"
+	"io"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -110,6 +111,29 @@ func TestBodies(t *testing.T) {
 	assert.Empty(t, s.log.String())
 }
 
+// brokenOff is the body of a caller who hung up in its middle.
+type brokenOff struct{ io.Reader }
+
+func (b brokenOff) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+func TestBodyBrokenOff(t *testing.T) {
+	s := newServer()
+	s.register("/strict", strict)
+	req := jsonRequest("POST", "/strict", "")
+	req.Body = io.NopCloser(brokenOff{strings.NewReader(`{"email":`)})
+	req.ContentLength = 100
+	rec, d := s.do(t, req)
+	assert.Equal(t, 400, rec.Code)
+	assert.Equal(t, "BAD_REQUEST", d.Code)
+	assert.Empty(t, s.log.String())
+}
+
 // Clients of the replaced system send fields that we do not know. Ignoring them must not let a field in that differs
 // only in case, since encoding/json would fill the checked field from the unchecked one.
 func TestIgnoreUnknown(t *testing.T) {
@@ -182,6 +206,17 @@ func TestOpenAPI(t *testing.T) {
 	assert.Contains(t, string(b), `"$ref":"#/components/schemas/Problem"`)
 	assert.Contains(t, string(b), `"application/problem+json"`)
 	assert.Contains(t, string(b), `"links":{"items":{"format":"uri","type":"string"},"type":"array"}`, "lists are never null")
+
+	for path, statuses := range map[string][]string{"/one": {"400", "409", "500"}, "/two": {"400", "422", "500"}} {
+		errors := map[string][]int{"/one": {409}, "/two": {400, 422}}[path]
+		op := huma.Operation{OperationID: path, Method: "PUT", Path: path, Errors: errors}
+		huma.Register(s.api, op, func(context.Context, *struct{ Body person }) (*struct{}, error) { return nil, nil })
+		var documented []string
+		for status := range s.api.OpenAPI().Paths[path].Put.Responses {
+			documented = append(documented, status)
+		}
+		assert.ElementsMatch(t, append(statuses, "204"), documented, "bad input is a 400; a 422 is the operation's own")
+	}
 
 	assert.Panics(t, func() {
 		huma.Get(s.api, "/nameless", func(context.Context, *struct{}) (*struct{}, error) { return nil, nil })

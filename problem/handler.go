@@ -3,6 +3,7 @@ package problem
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -38,8 +39,9 @@ func show(e *Error, requestID string) problem {
 }
 
 // Handler is the server's only error writer outside the OAuth endpoints: handlers return errors, this renders them.
-// A server fault is logged here, once, with its cause; the caller sees none of it.
-func Handler(log zerolog.Logger) echo.HTTPErrorHandler {
+// A server fault is logged here, once, with its cause; the caller sees none of it. On oauthRoutes, which write their own
+// errors, it renders what happens before they are reached (a wrong method, a body that is too large) in their shape.
+func Handler(log zerolog.Logger, oauthRoutes ...string) echo.HTTPErrorHandler {
 	return func(err error, c echo.Context) {
 		e := Of(err)
 		if e.Status == statusClientGone && c.Request().Context().Err() == nil {
@@ -51,7 +53,12 @@ func Handler(log zerolog.Logger) echo.HTTPErrorHandler {
 		if c.Response().Committed {
 			return
 		}
-		if err := write(c, e, requestID); err != nil {
+		var content any = show(e, requestID)
+		contentType := ContentType
+		if slices.Contains(oauthRoutes, c.Path()) {
+			content, contentType = showOAuth(e), echo.MIMEApplicationJSON
+		}
+		if err := write(c, e, contentType, content); err != nil {
 			log.Debug().Err(err).Str("request_id", requestID).Msg("the error could not be sent")
 		}
 	}
@@ -70,19 +77,31 @@ func report(log zerolog.Logger, e *Error, err error, c echo.Context, requestID s
 		Str("code", e.Code).Str("request_id", requestID).Msg("request failed")
 }
 
-func write(c echo.Context, e *Error, requestID string) error {
+// showOAuth is the shape of RFC 6749 §5.2.
+func showOAuth(e *Error) map[string]string {
+	code := "invalid_request"
+	switch {
+	case e.Status == http.StatusServiceUnavailable:
+		code = "temporarily_unavailable"
+	case e.Status >= 500:
+		code = "server_error"
+	}
+	return map[string]string{"error": code, "error_description": e.Detail}
+}
+
+func write(c echo.Context, e *Error, contentType string, content any) error {
 	header := c.Response().Header()
 	for name, values := range e.header {
 		header[http.CanonicalHeaderKey(name)] = values
 	}
 	header.Set("Cache-Control", "no-store")
 	if c.Request().Method == http.MethodHead {
-		header.Set(echo.HeaderContentType, ContentType)
+		header.Set(echo.HeaderContentType, contentType)
 		return c.NoContent(e.Status)
 	}
-	b, err := json.Marshal(show(e, requestID))
+	b, err := json.Marshal(content)
 	if err != nil {
 		return err
 	}
-	return c.Blob(e.Status, ContentType, b)
+	return c.Blob(e.Status, contentType, b)
 }

@@ -1,6 +1,6 @@
 // Package problem is how our JSON APIs say no: RFC 9457 problem details with a stable code for programs and one sentence
-// for people. Handlers return errors and never write one; Handler is the single place that does. OAuth endpoints have
-// their own shape (RFC 6749 §5.2) and do not use this package. Start with New and Handler.
+// for people. Handlers return errors and never write one; Handler is the single place that does. OAuth endpoints write
+// their own errors, in the shape of RFC 6749 §5.2. Start with New and Handler.
 package problem
 
 import (

@@ -166,6 +166,38 @@ func TestRouter(t *testing.T) {
 	assert.Equal(t, "OPTIONS, POST", rec.Header().Get("Allow"))
 }
 
+// Clients of the OAuth endpoints parse one shape, also when the endpoint itself was never reached (RFC 6749 §5.2).
+func TestOAuthRoutes(t *testing.T) {
+	for name, tt := range map[string]struct {
+		method string
+		err    error
+		status int
+		code   string
+	}{
+		"wrong method": {"GET", nil, 405, "invalid_request"},
+		"too large":    {"POST", echo.ErrStatusRequestEntityTooLarge, 413, "invalid_request"},
+		"bug":          {"POST", errors.New("secret words"), 500, "server_error"},
+		"outage":       {"POST", store.ErrUnavailable, 503, "temporarily_unavailable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := echo.New()
+			e.HTTPErrorHandler = problem.Handler(zerolog.Nop(), "/token")
+			e.POST("/token", func(echo.Context) error { return tt.err })
+			rec := httptest.NewRecorder()
+			e.ServeHTTP(rec, httptest.NewRequest(tt.method, "/token", nil))
+			assert.Equal(t, tt.status, rec.Code)
+			assert.Equal(t, "application/json", rec.Header().Get("Content-Type"))
+			assert.Equal(t, "no-store", rec.Header().Get("Cache-Control"))
+			var got map[string]string
+			require.NoError(t, json.Unmarshal(rec.Body.Bytes(), &got))
+			assert.Equal(t, tt.code, got["error"])
+			assert.NotEmpty(t, got["error_description"])
+			assert.NotContains(t, rec.Body.String(), "secret words")
+			assert.Len(t, got, 2)
+		})
+	}
+}
+
 func TestErrorsCompareByCode(t *testing.T) {
 	wrong := problem.New(400, "INVALID_PASSWORD", "No.")
 	assert.ErrorIs(t, wrong.Because(errors.New("x")), wrong)

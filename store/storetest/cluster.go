@@ -134,7 +134,7 @@ func supervise(dir, bin string) error {
 	work, socket := filepath.Join(dir, "work"), filepath.Join(dir, "socket")
 	defer os.RemoveAll(socket)
 	defer os.RemoveAll(work)
-	pg, err := startPostgres(bin, work, socket, os.Stdout)
+	pg, err := startPostgres(bin, work, socket, os.Stdout, careless)
 	if err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func supervise(dir, bin string) error {
 }
 
 // startPostgres makes a new cluster in work and starts it on a socket that only we can reach.
-func startPostgres(bin, work, socket string, log *os.File) (*exec.Cmd, error) {
+func startPostgres(bin, work, socket string, log *os.File, settings string) (*exec.Cmd, error) {
 	for _, dir := range []string{work, socket} {
 		if err := os.RemoveAll(dir); err != nil {
 			return nil, err
@@ -186,15 +186,20 @@ func startPostgres(bin, work, socket string, log *os.File) (*exec.Cmd, error) {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	return runPostgres(bin, work, socket, log)
+	return runPostgres(bin, work, socket, log, settings)
 }
 
-// runPostgres starts a cluster that exists, without any care for its data.
-func runPostgres(bin, work, socket string, log *os.File) (*exec.Cmd, error) {
+// Settings of a server: one for tests, whose data may be lost, and one for measurements, which pay what production pays.
+const (
+	careless = "fsync=off synchronous_commit=off full_page_writes=off wal_level=minimal max_wal_senders=0 autovacuum=off deadlock_timeout=50ms"
+	durable  = "fsync=on synchronous_commit=on"
+)
+
+// runPostgres starts a cluster that exists.
+func runPostgres(bin, work, socket string, log *os.File, settings string) (*exec.Cmd, error) {
 	args := []string{"-D", filepath.Join(work, "data"), "-k", socket}
 	for _, setting := range strings.Fields(`listen_addresses= unix_socket_permissions=0700 max_connections=300
-		fsync=off synchronous_commit=off full_page_writes=off wal_level=minimal max_wal_senders=0
-		shared_buffers=128MB jit=off autovacuum=off dynamic_shared_memory_type=mmap deadlock_timeout=50ms timezone=UTC`) {
+		shared_buffers=128MB jit=off dynamic_shared_memory_type=mmap timezone=UTC ` + settings) {
 		args = append(args, "-c", setting)
 	}
 	pg := command(filepath.Join(bin, "postgres"), args...)
@@ -233,12 +238,45 @@ func NewCluster(t testing.TB) *Cluster {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.tell(t) })
-	if c.process, err = startPostgres(bin, c.work, c.socket, c.log); err != nil {
+	if c.process, err = startPostgres(bin, c.work, c.socket, c.log, careless); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Stop(t) })
 	c.await(t)
 	return c
+}
+
+// StartDurable starts a server in dir that keeps its data safe as one in production does, for measurements, and returns
+// its postmaster's process id with its URL. It ends with stop.
+func StartDurable(dir string) (url string, pid int, stop func(), err error) {
+	bin, err := findServer()
+	if err != nil {
+		return "", 0, nil, err
+	}
+	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // see NewCluster
+		return "", 0, nil, err
+	}
+	log, err := os.Create(filepath.Join(dir, "postgres.log"))
+	if err != nil {
+		return "", 0, nil, err
+	}
+	socket := filepath.Join(dir, "socket")
+	process, err := startPostgres(bin, filepath.Join(dir, "work"), socket, log, durable)
+	if err != nil {
+		return "", 0, nil, err
+	}
+	stop = func() {
+		_ = process.Process.Signal(syscall.SIGINT) // it may have ended by itself
+		_ = process.Wait()                         // and its data is about to be deleted
+		_ = log.Close()
+	}
+	for end := time.Now().Add(startTimeout); ping(socketURL(socket)) != nil; time.Sleep(15 * time.Millisecond) {
+		if time.Now().After(end) {
+			stop()
+			return "", 0, nil, errors.New("PostgreSQL is not ready in time, see " + log.Name())
+		}
+	}
+	return socketURL(socket), process.Process.Pid, stop, nil
 }
 
 // tell shows what the server said, if the test failed.
@@ -253,7 +291,7 @@ func (c *Cluster) tell(t testing.TB) {
 func (c *Cluster) Start(t testing.TB) {
 	t.Helper()
 	var err error
-	if c.process, err = runPostgres(c.bin, c.work, c.socket, c.log); err != nil {
+	if c.process, err = runPostgres(c.bin, c.work, c.socket, c.log, careless); err != nil {
 		t.Fatal(err)
 	}
 	c.await(t)

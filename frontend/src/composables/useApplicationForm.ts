@@ -40,7 +40,7 @@ function copyOf(application: ApplicationDetail): ApplicationForm {
 
 /** Only what changed is sent, so that two people who edit different fields do not undo each other's work. */
 function difference(application: ApplicationDetail, form: ApplicationForm): ApplicationPatch {
-  const changed = copied.filter((key) => JSON.stringify(clean(form[key])) !== JSON.stringify(application[key]))
+  const changed = copied.filter((key) => JSON.stringify(clean(form[key])) !== JSON.stringify(clean(application[key])))
   return Object.fromEntries(changed.map((key) => [key, clean(form[key])]))
 }
 

@@ -19,7 +19,8 @@ export function useScopeText() {
   const { t, te } = useI18n()
 
   const scopeGroup = (name: string): ScopeGroup => groups[name] ?? 'other'
-  const scopeTitle = (name: string, fallback = name) => (te(`scopes.${name}.title`) ? t(`scopes.${name}.title`) : fallback)
+  const scopeTitle = (name: string, fallback = name) =>
+    te(`scopes.${name}.title`) ? t(`scopes.${name}.title`) : fallback
   const scopeDescription = (name: string, fallback = '') =>
     te(`scopes.${name}.description`) ? t(`scopes.${name}.description`) : fallback
 

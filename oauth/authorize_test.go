@@ -1,0 +1,284 @@
+package oauth_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"auth-service/store"
+)
+
+// sentBack returns the parameters that the client got in the query, which always hold iss (RFC 9207).
+func (r *reply) sentBack() url.Values {
+	r.Helper()
+	require.Equal(r, http.StatusSeeOther, r.status, r.body)
+	require.NotNil(r, r.location)
+	require.NotEmpty(r, r.location.Host, "an answer for the client, not a page of ours: %s", r.location)
+	require.NotEmpty(r, r.location.Query().Get("iss"))
+	require.Equal(r, "no-store", r.header.Get("Cache-Control"))
+	return r.location.Query()
+}
+
+// consented returns a browser whose person has said yes to the usual scopes.
+func (w *world) consented(c *store.Client) *browser {
+	require.NoError(w, w.store.SaveConsent(w.Context(), w.person.ID, c.ID, []string{"openid", "profile", "email"}))
+	return w.signedIn(w.person)
+}
+
+// Faults that the client made are told to it at its redirect_uri (RFC 6749 §4.1.2.1, OIDC Core §3.1.2.6).
+func TestAuthorizationErrors(t *testing.T) {
+	once(t, func(w *world) {
+		machine := w.newClient(&store.Client{ID: "no-code", ApplicationID: w.web.ApplicationID, Type: store.ClientWeb, TokenEndpointAuthMethod: store.AuthMethodBasic,
+			RedirectURIs: []string{redirectURI}, GrantTypes: []string{store.GrantClientCredentials}})
+		b := w.consented(w.web)
+		long := strings.Repeat("x", 8<<10+1)
+		for name, test := range map[string]struct {
+			query url.Values
+			code  string
+		}{
+			"no response_type":              {request(w.web, "response_type", ""), "invalid_request"},
+			"implicit flow":                 {request(w.web, "response_type", "token"), "unsupported_response_type"},
+			"hybrid flow":                   {request(w.web, "response_type", "code id_token"), "unsupported_response_type"},
+			"response_type in capitals":     {request(w.web, "response_type", "CODE"), "unsupported_response_type"},
+			"unknown response_mode":         {request(w.web, "response_mode", "web_message"), "invalid_request"},
+			"grant not registered":          {request(machine), "unauthorized_client"},
+			"unknown scope":                 {request(w.web, "scope", "openid admin"), "invalid_scope"},
+			"scope in capitals":             {request(w.web, "scope", "OPENID"), "invalid_scope"},
+			"request object":                {request(w.web, "request", "eyJhbGciOiJub25lIn0.e30."), "request_not_supported"},
+			"request_uri":                   {request(w.web, "request_uri", "https://evil.example/"), "request_uri_not_supported"},
+			"registration":                  {request(w.web, "registration", "{}"), "registration_not_supported"},
+			"no PKCE":                       {request(w.web, "code_challenge", "", "code_challenge_method", ""), "invalid_request"},
+			"plain PKCE":                    {request(w.web, "code_challenge_method", "plain"), "invalid_request"},
+			"PKCE without method, so plain": {request(w.web, "code_challenge_method", ""), "invalid_request"},
+			"PKCE method in lower case":     {request(w.web, "code_challenge_method", "s256"), "invalid_request"},
+			"challenge too short":           {request(w.web, "code_challenge", "abc"), "invalid_request"},
+			"challenge with padding":        {request(w.web, "code_challenge", challenge()[:42]+"="), "invalid_request"},
+			"challenge too long":            {request(w.web, "code_challenge", challenge()+"A"), "invalid_request"},
+			"foreign resource":              {request(w.web, "resource", "https://api.billing.example"), "invalid_target"},
+			"unknown prompt":                {request(w.web, "prompt", "whatever"), "invalid_request"},
+			"prompt none and more":          {request(w.web, "prompt", "none login"), "invalid_request"},
+			"negative max_age":              {request(w.web, "max_age", "-1"), "invalid_request"},
+			"max_age is no number":          {request(w.web, "max_age", "1h"), "invalid_request"},
+			"max_age too large":             {request(w.web, "max_age", "99999999999"), "invalid_request"},
+			"claims are no JSON":            {request(w.web, "claims", "{"), "invalid_request"},
+			"claims are a list":             {request(w.web, "claims", "[]"), "invalid_request"},
+			"claims with a wrong member":    {request(w.web, "claims", `{"userinfo":{"email":true}}`), "invalid_request"},
+			"sub value is no text":          {request(w.web, "claims", `{"id_token":{"sub":{"value":1}}}`), "invalid_request"},
+			"id_token_hint is nonsense":     {request(w.web, "id_token_hint", "x"), "invalid_request"},
+			"nonce longer than 8 KiB":       {request(w.web, "nonce", long), "invalid_request"},
+			"state longer than 8 KiB":       {request(w.web, "state", long), "invalid_request"},
+		} {
+			t.Run(name, func(t *testing.T) {
+				got := b.authorize(test.query).sentBack()
+				require.Equal(t, test.code, got.Get("error"))
+				require.NotEmpty(t, got.Get("error_description"))
+				require.Equal(t, test.query.Get("state"), got.Get("state"))
+				require.NotContains(t, got, "code")
+			})
+		}
+		for _, name := range []string{"scope", "nonce", "code_challenge", "response_mode", "prompt", "max_age", "response_type", "invented"} { // RFC 6749 §3.1
+			query := request(w.web)
+			query[name] = []string{query.Get(name), "x"}
+			got := b.authorize(query).sentBack()
+			require.Equal(t, "invalid_request", got.Get("error"), name)
+			require.Equal(t, "st-1", got.Get("state"))
+		}
+	})
+}
+
+// The answer comes the way the client asked for, success and error alike.
+func TestResponseModes(t *testing.T) {
+	once(t, func(w *world) {
+		b := w.consented(w.web)
+		issuer := w.server.URL + "/api/auth"
+		for _, extra := range [][]string{{}, {"scope", "admin"}} {
+			param, other := "code", "error"
+			if len(extra) > 0 {
+				param, other = other, param
+			}
+			check := func(mode string, got url.Values) {
+				require.NotEmpty(t, got.Get(param), mode)
+				require.NotContains(t, got, other, mode)
+				require.Equal(t, "st-1", got.Get("state"), mode)
+				require.Equal(t, issuer, got.Get("iss"), mode)
+			}
+			ask := func(mode string) *reply { return b.authorize(request(w.web, append(extra, "response_mode", mode)...)) }
+			check("default", ask("").sentBack())
+			check("query", ask("query").sentBack())
+
+			fragment := ask("fragment")
+			require.Empty(t, fragment.location.RawQuery)
+			got, err := url.ParseQuery(fragment.location.Fragment)
+			require.NoError(t, err)
+			check("fragment", got)
+
+			action, values := ask("form_post").fields()
+			require.Equal(t, redirectURI, action)
+			posted := url.Values{}
+			for name, value := range values {
+				posted.Set(name, value)
+			}
+			check("form_post", posted)
+		}
+	})
+}
+
+// With form_post every answer is posted, a refusal too: the client's address may take nothing but a POST.
+func TestRefusalByFormPost(t *testing.T) {
+	each(t, func(w *world) {
+		b := w.signedIn(w.person)
+		for route, body := range map[string]string{"/consent": `{"accept":false}`, "/cancel": ""} {
+			path := b.asked("/consent", request(w.web, "response_mode", "form_post"))
+			target := b.post(path+route, body).json()["redirectTo"].(string)
+			require.True(t, strings.HasPrefix(target, w.server.URL+path+"/form"), target)
+			action, values := b.get(target).fields()
+			require.Equal(t, redirectURI, action)
+			require.Equal(t, "access_denied", values["error"])
+			require.Equal(t, "st-1", values["state"])
+			require.NotContains(t, values, "code")
+			b.get(path).problem(http.StatusGone, "REQUEST_COMPLETED")
+		}
+		path := b.asked("/consent", request(w.web, "response_mode", "form_post", "claims", `{"id_token":{"email":null}}`))
+		b.get(path + "/form?denied=true").fields()
+		b.post(path+"/consent", `{"accept":true}`).problem(http.StatusGone, "REQUEST_COMPLETED")
+	})
+}
+
+// Nothing that a client or a stranger puts into a request is ever markup or a header of ours (XSS, response splitting).
+func TestHostileText(t *testing.T) {
+	once(t, func(w *world) {
+		b := w.consented(w.web)
+		for _, state := range []string{
+			`"><script>alert(1)</script>`, `</form><form action=//evil.example>`, "a\r\nSet-Cookie: x=y\r\n\r\n<html>", `{{.Params}}`, "é😀 ", "a&code=forged&iss=x#y",
+		} {
+			for _, scope := range []string{"openid", "nonsense"} {
+				page := b.authorize(request(w.web, "response_mode", "form_post", "state", state, "scope", scope))
+				_, values := page.fields()
+				require.Equal(t, strings.ReplaceAll(state, "\r\n", "\r\n"), values["state"])
+				require.Len(t, values, map[string]int{"openid": 3, "nonsense": 4}[scope])
+				require.Equal(t, 1, strings.Count(page.body, "<script"))
+				require.Equal(t, 1, strings.Count(page.body, "<form"))
+
+				r := b.authorize(request(w.web, "state", state, "scope", scope))
+				require.Equal(t, state, r.sentBack().Get("state"))
+				require.Len(t, r.location.Query()["code"], map[string]int{"openid": 1, "nonsense": 0}[scope])
+				require.Empty(t, r.header.Get("Set-Cookie"))
+			}
+		}
+		query := request(w.web)
+		query["<img src=x>\"\r\n\\"] = []string{"1", "2"}
+		description := b.authorize(query).sentBack().Get("error_description")
+		require.NotContains(t, description, "\n")
+		require.NotContains(t, description, `"`) // RFC 6749 §4.1.2.1 allows neither " nor \
+		require.NotContains(t, description, `\`)
+	})
+}
+
+// state and nonce are the client's business: none at all and long ones come back as they were.
+func TestState(t *testing.T) {
+	once(t, func(w *world) {
+		b := w.consented(w.web)
+		require.NotContains(t, b.authorize(request(w.web, "state", "")).sentBack(), "state")
+		require.NotContains(t, b.authorize(request(w.web, "state", "", "scope", "x")).sentBack(), "state")
+		for _, state := range []string{"x", "absent", strings.Repeat("x", 8<<10)} {
+			require.Equal(t, state, b.authorize(request(w.web, "state", state)).sentBack().Get("state"))
+		}
+		got := b.tokens(w.web, "nonce", "")
+		require.NotContains(t, w.claims(got.ID), "nonce")
+		require.Equal(t, "n", w.claims(b.tokens(w.web, "nonce", "n").ID)["nonce"])
+		require.NotContains(t, w.claims(w.refresh(w.web, got.Refresh).tokens().ID), "nonce")
+	})
+}
+
+// Authorization requests may be posted (OIDC Core §3.1.2.1), also from another site, which brings no cookie. Then the
+// address does not count.
+func TestPostedAuthorizationRequest(t *testing.T) {
+	once(t, func(w *world) {
+		b := w.consented(w.web)
+		post := func(query, body url.Values, header ...string) *reply {
+			header = append(header, "Content-Type", "application/x-www-form-urlencoded")
+			return b.do("POST", authorizePath+"?"+query.Encode(), strings.NewReader(body.Encode()), header...)
+		}
+		require.NotEmpty(t, post(nil, request(w.web)).sentBack().Get("code"))
+		require.Equal(t, http.StatusBadRequest, post(request(w.web), nil).status)
+		b.http.Jar = nil
+		r := post(nil, request(w.web), "Origin", "https://app.example", "Sec-Fetch-Site", "cross-site")
+		require.Equal(t, "/sign-in", r.location.Path)
+	})
+}
+
+// Without a scope parameter a client asks for all it is registered for, but for access in the person's absence.
+func TestDefaultScopes(t *testing.T) {
+	once(t, func(w *world) {
+		b := w.signedIn(w.person)
+		require.Equal(t, "openid profile email invoice:read", b.tokens(w.web, "scope", "").Scope)
+		require.Equal(t, "openid email", b.tokens(w.web, "scope", "openid  email openid").Scope)
+		none := w.newClient(&store.Client{ID: "plain", ApplicationID: w.web.ApplicationID, Type: store.ClientWeb, TokenEndpointAuthMethod: store.AuthMethodBasic,
+			RedirectURIs: []string{redirectURI}, Scopes: []string{}})
+		got := b.tokens(none, "scope", "")
+		require.Empty(t, got.Scope)
+		require.Empty(t, got.ID)
+		require.NotEmpty(t, b.authorize(request(none, "scope", "")).sentBack().Get("code"), "one yes is enough, even to no scope")
+	})
+}
+
+// The person is asked for what was not granted before, and only then; a client of the house never asks.
+func TestConsentReuse(t *testing.T) {
+	each(t, func(w *world) {
+		b := w.signedIn(w.person)
+		b.code(w.web, "scope", "openid profile email")
+		for _, scope := range []string{"openid", "openid email", "email profile openid"} {
+			require.NotEmpty(t, b.authorize(request(w.web, "scope", scope)).sentBack().Get("code"), scope)
+		}
+		path := b.asked("/consent", request(w.web, "scope", "openid email invoice:read"))
+		answer := b.post(path+"/consent", `{"accept":true,"scopes":["openid","invoice:read"]}`).answered()
+		require.Equal(t, "openid invoice:read", w.redeem(w.web, answer.Get("code")).tokens().Scope)
+		require.NotEmpty(t, b.authorize(request(w.web, "scope", "openid invoice:read profile")).sentBack().Get("code"))
+		b.asked("/consent", request(w.web, "scope", "openid email")) // this was just taken back
+		b.asked("/consent", request(w.web, "prompt", "consent", "scope", "openid"))
+		b.asked("/consent", request(w.spa)) // another client of the same application
+		path = b.asked("/consent", request(w.web, "scope", "openid email"))
+		b.post(path+"/consent", `{"accept":true,"scopes":["openid","offline_access"]}`).problem(http.StatusBadRequest, "VALIDATION_ERROR")
+
+		w.spa.SkipConsent = true
+		require.NoError(t, w.store.UpdateClient(t.Context(), w.spa))
+		require.NotEmpty(t, b.authorize(request(w.spa)).sentBack().Get("code"))
+		b.asked("/consent", request(w.spa, "prompt", "consent"))
+	})
+}
+
+// Whoever disconnects an application ends all it had, a code that it has not exchanged yet included.
+func TestDisconnectingEndsPendingCodes(t *testing.T) {
+	each(t, func(w *world) {
+		b := w.signedIn(w.person)
+		got := b.tokens(w.web, "scope", "openid offline_access")
+		code, other := b.code(w.web, "scope", "openid offline_access"), b.code(w.spa)
+		require.Equal(t, http.StatusNoContent, b.remove(consentsPath+"/"+w.web.ID).status)
+		w.over(w.web, got)
+		w.redeem(w.web, code).refused(http.StatusBadRequest, "invalid_grant")
+		w.alive(w.redeem(w.spa, other).tokens())
+		b.asked("/consent", request(w.web))
+	})
+}
+
+// Two tabs of one browser wait for the same sign-in; each request is answered by itself, in either order.
+func TestTwoTabs(t *testing.T) {
+	each(t, func(w *world) {
+		require.NoError(t, w.store.SaveConsent(t.Context(), w.person.ID, w.web.ID, []string{"openid", "profile", "email"}))
+		for _, order := range [][2]int{{0, 1}, {1, 0}} {
+			b := w.newBrowser()
+			tabs := []string{b.asked("/sign-in", request(w.web)), b.asked("/sign-in", request(w.web, "nonce", "second"))}
+			w.clock.forward(time.Minute)
+			b.signIn(w.person)
+			for _, i := range order {
+				got := w.redeem(w.web, b.get(tabs[i]).answered().Get("code")).tokens()
+				require.Equal(t, []any{"n-1", "second"}[i], w.claims(got.ID)["nonce"])
+				b.get(tabs[i]).problem(http.StatusGone, "REQUEST_COMPLETED")
+			}
+		}
+	})
+}
