@@ -224,7 +224,7 @@ func TestStatementsOfPasswordAndProfile(t *testing.T) {
 		require.Equal(t, []string{"R sessions", "W sign_in_throttles", "W sign_in_throttles"}, trace("verify-password", `{"password":"`+password+`"}`))
 		require.Equal(t, []string{
 			"R sessions", "W sign_in_throttles", "BEGIN", "W users", "W sign_in_throttles", "W sessions", "W grants", "W revocations",
-			"W audit_events", "W sessions", "W sessions", "W audit_events", "COMMIT",
+			"W audit_events", "W sessions", "W sessions", "W sessions", "W audit_events", "COMMIT",
 		}, trace("change-password", `{"currentPassword":"`+password+`","newPassword":"another password"}`))
 	})
 }

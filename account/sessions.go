@@ -154,20 +154,19 @@ type SignIn struct {
 	Remember bool
 }
 
-// Begin signs the person in: always with a new secret, and whatever session the browser had ends, so that a cookie
-// planted beforehand is worth nothing (session fixation). Call it in a transaction; the cookie is sent after the commit.
+// Begin signs the person in, always with a new secret, so that a cookie planted beforehand is worth nothing (session
+// fixation). A session of the same person goes on under it: who confirms the password for one application stays signed in
+// to the others, whose grants are bound to that session. Any other session of the browser ends. Call it in a transaction;
+// the cookie is sent after the commit.
 func (s *Sessions) Begin(ctx context.Context, c echo.Context, in SignIn) (*store.Session, error) {
 	ses, err := s.Get(c.Request(), s.CookieName())
 	if err != nil {
 		return nil, err
 	}
 	st := ses.Values[stateKey{}].(*state)
-	if err := s.endBehind(ctx, c, st.secret, store.ReasonReplaced); err != nil {
-		return nil, err
-	}
 	secret := store.RandomToken(secretBytes)
 	row := s.row(c, in, store.HashSecret(secret))
-	if err := s.Store.CreateSession(ctx, row); err != nil {
+	if err := s.place(ctx, c, st.secret, row); err != nil {
 		return nil, err
 	}
 	row.User = in.User
@@ -177,6 +176,20 @@ func (s *Sessions) Begin(ctx context.Context, c echo.Context, in SignIn) (*store
 		s.send(c, ses)
 	})
 	return row, nil
+}
+
+// place writes row over the session behind the cookie's old secret when it is the same person's, else as a new one.
+func (s *Sessions) place(ctx context.Context, c echo.Context, old string, row *store.Session) error {
+	if len(old) == secretLength {
+		err := s.Store.RenewSession(ctx, store.HashSecret(old), row)
+		if !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+		if err := s.endBehind(ctx, c, old, store.ReasonReplaced); err != nil {
+			return err
+		}
+	}
+	return s.Store.CreateSession(ctx, row)
 }
 
 func (s *Sessions) row(c echo.Context, in SignIn, secretHash []byte) *store.Session {

@@ -249,6 +249,25 @@ func TestSignInReplacesThePlantedSession(t *testing.T) {
 	})
 }
 
+// Who confirms the password again stays signed in to the applications that the session is bound to, and the old cookie is
+// worth nothing: a copy of it, planted or stolen, does not become the newer sign-in.
+func TestSignInAgainRenewsTheSession(t *testing.T) {
+	onEach(t, func(t *testing.T, s *server) {
+		b := s.browser()
+		b.signUp(email)
+		before := b.get("get-session").ok().json()["session"].(map[string]any)
+		bound, _ := s.grants(b)
+		thief := s.browser()
+		thief.cookies[sessionCookie] = b.cookies[sessionCookie]
+
+		b.signIn(email, password).ok()
+		after := b.get("get-session").ok().json()["session"].(map[string]any)
+		require.Equal(t, before["id"], after["id"], "sid goes on")
+		require.False(t, s.revoked(bound))
+		require.False(t, thief.signedIn(), "the secret is new")
+	})
+}
+
 // Open redirect: callbackURL leads only to us and to trusted origins, however it is written.
 func TestCallbackURL(t *testing.T) {
 	onEach(t, func(t *testing.T, s *server) {

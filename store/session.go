@@ -44,6 +44,26 @@ func (s *Store) CreateSession(ctx context.Context, ses *Session) error {
 	return nil
 }
 
+// RenewSession gives the live session behind the old secret what ses says, its new secret among it, if it is the same
+// person's; else ErrNotFound. It keeps its ID, which ses gets, and the time it was created.
+func (s *Store) RenewSession(ctx context.Context, oldSecretHash []byte, ses *Session) error {
+	var kept []Session
+	res := s.db(ctx).Model(&kept).Clauses(clause.Returning{Columns: []clause.Column{{Name: "id"}, {Name: "created_at"}}}).
+		Where("secret_hash = ? AND user_id = ? AND ended_at IS NULL AND idle_expires_at > ? AND expires_at > ?",
+			oldSecretHash, ses.UserID, ses.LastSeenAt, ses.LastSeenAt).
+		Updates(map[string]any{"secret_hash": ses.SecretHash, "auth_time": ses.AuthTime, "acr": ses.ACR, "amr": toJSON(ses.AMR),
+			"remember": ses.Remember, "user_agent": ses.UserAgent, "ip": ses.IP, "last_seen_at": ses.LastSeenAt,
+			"idle_expires_at": ses.IdleExpiresAt, "expires_at": ses.ExpiresAt})
+	if res.Error != nil {
+		return fmt.Errorf("renew session: %w", known(res.Error))
+	}
+	if len(kept) == 0 {
+		return fmt.Errorf("renew session: %w", ErrNotFound)
+	}
+	ses.ID, ses.CreatedAt = kept[0].ID, kept[0].CreatedAt
+	return nil
+}
+
 // SessionBySecret returns the session behind a cookie, with its person, if it has neither ended nor expired by now; else
 // ErrNotFound. Whether the person is disabled is the caller's question. It is one query, on the path of every request.
 func (s *Store) SessionBySecret(ctx context.Context, secretHash []byte, now time.Time) (*Session, error) {
