@@ -199,7 +199,12 @@ func TestAnotherClientsCode(t *testing.T) {
 		for _, c := range []*store.Client{w.rival(), w.spa} {
 			w.form(tokenPath, c, v).refused(http.StatusBadRequest, "invalid_grant")
 		}
-		w.alive(w.redeem(w.web, code).tokens())
+		got := w.redeem(w.web, code).tokens()
+		for _, c := range []*store.Client{w.rival("again"), w.spa} { // and so is another client's refresh token
+			w.refresh(c, got.Refresh).refused(http.StatusBadRequest, "invalid_grant")
+		}
+		w.alive(got)
+		require.Equal(t, http.StatusOK, w.refresh(w.web, got.Refresh).status)
 	})
 }
 
@@ -325,4 +330,81 @@ func TestReplicasObeyRevocations(t *testing.T) {
 			other.form(tokenPath, w.machine, url.Values{"grant_type": {"client_credentials"}}).refused(http.StatusUnauthorized, "invalid_client")
 		})
 	}
+}
+
+// Whoever disconnects an application ends all it had, a code that it has not exchanged yet included.
+func TestDisconnectingEndsPendingCodes(t *testing.T) {
+	each(t, func(w *world) {
+		b := w.signedIn(w.person)
+		got := b.tokens(w.web, "scope", "openid offline_access")
+		code, other := b.code(w.web, "scope", "openid offline_access"), b.code(w.spa)
+		require.Equal(t, http.StatusNoContent, b.remove(consentsPath+"/"+w.web.ID).status)
+		w.over(w.web, got)
+		w.redeem(w.web, code).refused(http.StatusBadRequest, "invalid_grant")
+		w.alive(w.redeem(w.spa, other).tokens())
+		b.asked("/consent", request(w.web))
+	})
+}
+
+// Two tabs of one browser wait for the same sign-in; each request is answered by itself, in either order.
+func TestTwoTabs(t *testing.T) {
+	each(t, func(w *world) {
+		require.NoError(t, w.store.SaveConsent(t.Context(), w.person.ID, w.web.ID, []string{"openid", "profile", "email"}))
+		for _, order := range [][2]int{{0, 1}, {1, 0}} {
+			b := w.newBrowser()
+			tabs := []string{b.asked("/sign-in", request(w.web)), b.asked("/sign-in", request(w.web, "nonce", "second"))}
+			w.clock.forward(time.Minute)
+			b.signIn(w.person)
+			for _, i := range order {
+				got := w.redeem(w.web, b.get(tabs[i]).answered().Get("code")).tokens()
+				require.Equal(t, []any{"n-1", "second"}[i], w.claims(got.ID)["nonce"])
+				b.get(tabs[i]).problem(http.StatusGone, "REQUEST_COMPLETED")
+			}
+		}
+	})
+}
+
+// A page of another site cannot write with the person's cookie (CSRF), however the browser labels the request.
+func TestCrossSiteWrites(t *testing.T) {
+	once(t, func(w *world) {
+		b := w.signedIn(w.person)
+		got := b.tokens(w.web)
+		path := b.asked("/consent", request(w.web, "prompt", "consent"))
+		for _, write := range [][2]string{
+			{"POST", path + "/consent"}, {"POST", path + "/select-account"}, {"POST", path + "/cancel"}, {"DELETE", consentsPath + "/" + w.web.ID}, {"POST", endSessionPath},
+		} {
+			for _, header := range [][]string{
+				{"Origin", "https://evil.example"}, {"Origin", "https://app.example", "Sec-Fetch-Site", "cross-site"}, {"Origin", "null"},
+				{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Referer", "https://evil.example/"}, {},
+				{"Origin", b.server.URL + ".evil.example"}, {"Origin", "https://" + strings.TrimPrefix(b.server.URL, "http://")},
+			} {
+				r := b.do(write[0], write[1], strings.NewReader(`{"accept":true,"confirm":true}`), append(header, "Content-Type", "application/json")...)
+				require.Equal(t, http.StatusForbidden, r.status, "%v %v", write, header)
+			}
+		}
+		require.Equal(t, "consent", b.get(path).json()["next"])
+		w.alive(got)
+		require.Len(t, b.get(consentsPath).list(), 1)
+	})
+}
+
+// PostgreSQL refuses null characters and bytes that are not UTF-8. Nobody may cause a server fault with them.
+func TestBytesThatAreNoText(t *testing.T) {
+	each(t, func(w *world) {
+		b := w.signedIn(w.person)
+		for _, bytes := range []string{"%00", "%ff", "a%00b", "%c0%80"} {
+			b.get(requestPath(bytes)).problem(http.StatusNotFound, "NOT_FOUND")
+			b.post(requestPath(bytes)+"/consent", `{"accept":true}`).problem(http.StatusNotFound, "NOT_FOUND")
+			require.Equal(t, "request_expired", b.get(requestPath(bytes)+"/form", "Accept", "text/html").location.Query().Get("error"))
+			require.Equal(t, http.StatusNotFound, b.remove(consentsPath+"/"+bytes).status)
+			require.Equal(t, "invalid_request", b.get(authorizePath + "?client_id=" + bytes).json()["error"])
+			require.Equal(t, http.StatusBadRequest, b.get(endSessionPath+"?client_id="+bytes).status)
+			r := b.do("POST", tokenPath, strings.NewReader("grant_type=client_credentials&client_secret=x&client_id="+bytes), "Content-Type", "application/x-www-form-urlencoded")
+			r.refused(http.StatusBadRequest, "invalid_request")
+			raw, err := url.PathUnescape(bytes)
+			require.NoError(t, err)
+			w.raw(introspectPath, basic(url.QueryEscape(raw), "x"), pairs("token", "x")).refused(http.StatusUnauthorized, "invalid_client")
+		}
+		require.Equal(t, http.StatusBadRequest, b.post(endSessionPath, `{"confirm":true,"client_id":"\u0000","post_logout_redirect_uri":"x"}`).status)
+	})
 }

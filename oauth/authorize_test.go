@@ -158,7 +158,7 @@ func TestHostileText(t *testing.T) {
 			for _, scope := range []string{"openid", "nonsense"} {
 				page := b.authorize(request(w.web, "response_mode", "form_post", "state", state, "scope", scope))
 				_, values := page.fields()
-				require.Equal(t, strings.ReplaceAll(state, "\r\n", "\r\n"), values["state"])
+				require.Equal(t, state, values["state"])
 				require.Len(t, values, map[string]int{"openid": 3, "nonsense": 4}[scope])
 				require.Equal(t, 1, strings.Count(page.body, "<script"))
 				require.Equal(t, 1, strings.Count(page.body, "<form"))
@@ -251,34 +251,147 @@ func TestConsentReuse(t *testing.T) {
 	})
 }
 
-// Whoever disconnects an application ends all it had, a code that it has not exchanged yet included.
-func TestDisconnectingEndsPendingCodes(t *testing.T) {
-	each(t, func(w *world) {
-		b := w.signedIn(w.person)
-		got := b.tokens(w.web, "scope", "openid offline_access")
-		code, other := b.code(w.web, "scope", "openid offline_access"), b.code(w.spa)
-		require.Equal(t, http.StatusNoContent, b.remove(consentsPath+"/"+w.web.ID).status)
-		w.over(w.web, got)
-		w.redeem(w.web, code).refused(http.StatusBadRequest, "invalid_grant")
-		w.alive(w.redeem(w.spa, other).tokens())
-		b.asked("/consent", request(w.web))
+// prompt says which screens the person must see and, with none, that there must be no screen (OIDC Core §3.1.2.1,
+// Initiating User Registration 1.0 for create). Each line is one request of a signed-in person who has consented.
+func TestPrompt(t *testing.T) {
+	once(t, func(w *world) {
+		b := w.consented(w.web)
+		w.clock.forward(time.Minute)
+		for prompt, page := range map[string]string{
+			"": "", "none": "", "login": "/sign-in", "consent": "/consent", "select_account": "/select-account", "create": "/register",
+			"login consent": "/sign-in", "consent login": "/sign-in", "select_account consent": "/select-account",
+			"select_account login": "/sign-in", "login create": "/register", " login  login ": "/sign-in",
+		} {
+			r := b.authorize(request(w.web, "prompt", prompt))
+			if page == "" {
+				require.NotEmpty(t, r.sentBack().Get("code"), prompt)
+				continue
+			}
+			require.Equal(t, page, r.location.Path, prompt)
+		}
+		silent := func(b *browser, extra ...string) string {
+			return b.authorize(request(w.web, append(extra, "prompt", "none")...)).sentBack().Get("error")
+		}
+		require.Equal(t, "login_required", silent(w.newBrowser()))
+		require.Equal(t, "login_required", silent(b, "max_age", "1"))
+		require.Equal(t, "consent_required", silent(b, "scope", "openid invoice:read"))
+		require.Equal(t, "", silent(b))
 	})
 }
 
-// Two tabs of one browser wait for the same sign-in; each request is answered by itself, in either order.
-func TestTwoTabs(t *testing.T) {
+// Steps that one request asks for come one after the other, and only what happens after the request counts: an earlier
+// sign-in must not satisfy prompt=login, however recent.
+func TestPromptSteps(t *testing.T) {
 	each(t, func(w *world) {
-		require.NoError(t, w.store.SaveConsent(t.Context(), w.person.ID, w.web.ID, []string{"openid", "profile", "email"}))
-		for _, order := range [][2]int{{0, 1}, {1, 0}} {
-			b := w.newBrowser()
-			tabs := []string{b.asked("/sign-in", request(w.web)), b.asked("/sign-in", request(w.web, "nonce", "second"))}
-			w.clock.forward(time.Minute)
-			b.signIn(w.person)
-			for _, i := range order {
-				got := w.redeem(w.web, b.get(tabs[i]).answered().Get("code")).tokens()
-				require.Equal(t, []any{"n-1", "second"}[i], w.claims(got.ID)["nonce"])
-				b.get(tabs[i]).problem(http.StatusGone, "REQUEST_COMPLETED")
-			}
+		b := w.consented(w.web)
+		w.clock.forward(time.Second)
+		path := b.asked("/sign-in", request(w.web, "prompt", "login consent select_account"))
+		require.Equal(t, "sign_in", b.get(path).json()["next"])
+		require.Equal(t, "sign_in", b.post(path+"/consent", `{"accept":true}`).json()["next"], "no step can be skipped")
+		require.Equal(t, "sign_in", b.post(path+"/select-account", `{}`).json()["next"])
+		w.clock.forward(time.Second)
+		again := b.signIn(w.person)
+		require.Equal(t, "consent", b.get(path).json()["next"], "who has just signed in has chosen the account")
+		got := w.redeem(w.web, b.post(path+"/consent", `{"accept":true}`).answered().Get("code")).tokens()
+		require.EqualValues(t, again.AuthTime.Unix(), w.claims(got.ID)["auth_time"])
+
+		path = b.asked("/register", request(w.web, "prompt", "create"))
+		require.Equal(t, "sign_up", b.get(path).json()["next"])
+		w.clock.forward(time.Second)
+		b.signIn(w.newPerson("new@example.com"))
+		require.Equal(t, "consent", b.get(path).json()["next"])
+	})
+}
+
+func TestMaxAge(t *testing.T) {
+	once(t, func(w *world) {
+		b := w.consented(w.web)
+		w.clock.forward(90 * time.Second)
+		require.NotEmpty(t, b.authorize(request(w.web, "max_age", "100")).sentBack().Get("code"))
+		require.NotEmpty(t, b.authorize(request(w.web, "max_age", "2147483647")).sentBack().Get("code"))
+		for _, age := range []string{"0", "89"} { // fosite takes 0 for absent
+			path := b.asked("/sign-in", request(w.web, "max_age", age))
+			require.Equal(t, "sign_in", b.get(path).json()["next"])
+			w.clock.forward(time.Second)
+			ses := b.signIn(w.person)
+			w.clock.forward(10 * time.Minute) // thinking about it does not make the sign-in too old
+			got := w.redeem(w.web, b.get(path).answered().Get("code")).tokens()
+			require.EqualValues(t, ses.AuthTime.Unix(), w.claims(got.ID)["auth_time"])
 		}
+	})
+}
+
+// An id_token_hint names who must sign in; it may be expired, but it must be an ID token of ours (OIDC Core §3.1.2.1).
+func TestIDTokenHint(t *testing.T) {
+	once(t, func(w *world) {
+		b := w.consented(w.web)
+		own := b.tokens(w.web)
+		eve := w.newPerson("eve@example.com")
+		theirs := w.signedIn(eve).tokens(w.web)
+		w.clock.forward(2 * time.Hour)
+		ask := func(hint string, extra ...string) *reply {
+			return b.authorize(request(w.web, append(extra, "id_token_hint", hint)...))
+		}
+		require.NotEmpty(t, ask(own.ID, "prompt", "none").sentBack().Get("code"), "expired, and still a hint")
+		require.Equal(t, "login_required", ask(theirs.ID, "prompt", "none").sentBack().Get("error"))
+		path := b.asked("/sign-in", request(w.web, "id_token_hint", theirs.ID))
+		require.Equal(t, "sign_in", b.get(path).json()["next"])
+		w.clock.forward(time.Second)
+		b.signIn(w.person)
+		require.Equal(t, "sign_in", b.get(path).json()["next"], "signing in as somebody else does not do")
+		b.signIn(eve)
+		require.NotEmpty(t, b.get(path).answered().Get("code"))
+
+		claims := w.claims(own.ID)
+		claims["iss"] = "https://evil.example/api/auth"
+		for name, hint := range map[string]string{
+			"an access token": own.Access, "of another issuer": w.sign("RS256", w.kid(own.ID), "JWT", claims),
+			"alg none": segment(map[string]any{"alg": "none", "typ": "JWT"}) + "." + strings.Split(own.ID, ".")[1] + ".", "a refresh token": own.Refresh,
+		} {
+			require.Equal(t, "invalid_request", ask(hint).sentBack().Get("error"), name)
+		}
+		require.Equal(t, "invalid_request", ask(own.ID, "claims", `{"id_token":{"sub":{"value":"`+eve.ID+`"}}}`).sentBack().Get("error"), "contradiction")
+	})
+}
+
+// The claims parameter gets single claims into one of the two places, never more than the scopes that the client is
+// registered for and the person grants (OIDC Core §5.5).
+func TestClaimsParameter(t *testing.T) {
+	once(t, func(w *world) {
+		w.web.Scopes = []string{"openid", "email", "profile"}
+		require.NoError(t, w.store.UpdateClient(t.Context(), w.web))
+		b := w.consented(w.web)
+		get := func(claims string) (id, info map[string]any) {
+			got := b.tokens(w.web, "scope", "openid", "claims", claims)
+			return w.claims(got.ID), w.userinfo(got.Access).json()
+		}
+		id, info := get(`{"id_token":{"email":null,"email_verified":{"value":true},"auth_time":{"essential":true},"unknown":{"values":[1,{}]}},"userinfo":{"name":{"essential":true}}}`)
+		require.Equal(t, w.person.Email, id["email"])
+		require.Equal(t, true, id["email_verified"])
+		require.NotContains(t, id, "name")
+		require.Equal(t, map[string]any{"sub": w.person.ID, "name": w.person.Name}, info)
+
+		path := b.asked("/consent", request(w.web, "scope", "openid", "prompt", "consent", "claims", `{"userinfo":{"email":null,"name":null}}`))
+		code := b.post(path+"/consent", `{"accept":true,"scopes":["openid","profile"]}`).answered().Get("code")
+		require.Equal(t, map[string]any{"sub": w.person.ID, "name": w.person.Name}, w.userinfo(w.redeem(w.web, code).tokens().Access).json(), "email was left out")
+
+		w.web.Scopes = []string{"openid"}
+		require.NoError(t, w.store.UpdateClient(t.Context(), w.web))
+		id, info = get(`{"id_token":{"email":null},"userinfo":{"email":null}}`)
+		require.NotContains(t, id, "email", "the registration does not have it")
+		require.NotContains(t, info, "email")
+
+		ask := func(claims string) url.Values {
+			return b.authorize(request(w.web, "scope", "openid", "prompt", "none", "claims", claims)).sentBack()
+		}
+		require.NotEmpty(t, ask(`{"id_token":{"sub":{"value":"`+w.person.ID+`"}}}`).Get("code"))
+		require.Equal(t, "login_required", ask(`{"id_token":{"sub":{"value":"somebody"}}}`).Get("error"))
+		require.NotEmpty(t, ask(`{"id_token":{"acr":{"values":["2","1"],"essential":true}}}`).Get("code"))
+		require.NotEmpty(t, ask(`{"id_token":{"acr":{"value":"3"}}}`).Get("code"), "voluntary")
+		for _, member := range []string{`"value":"2"`, `"values":["2","3"]`, `"value":1`, `"values":[1]`} {
+			require.Equal(t, "unmet_authentication_requirements", ask(`{"id_token":{"acr":{"essential":true,`+member+`}}}`).Get("error"), member)
+		}
+		path = w.newBrowser().asked("/sign-in", request(w.web, "scope", "openid", "claims", `{"id_token":{"acr":{"essential":true,"value":"2"}}}`))
+		require.Equal(t, "unmet_authentication_requirements", w.signedIn(w.person).get(path).answered().Get("error"), "after signing in, too")
 	})
 }

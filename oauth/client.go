@@ -141,7 +141,8 @@ func (p *Provider) authenticateClient(ctx context.Context, r *http.Request, form
 	if err != nil {
 		return nil, err
 	}
-	if !c.allows(form.Get("grant_type")) {
+	grant := form.Get("grant_type")
+	if !c.allows(grant) || grant == store.GrantClientCredentials && c.Public() { // RFC 6749 §4.4
 		return nil, errUnauthorizedClient
 	}
 	return c, nil

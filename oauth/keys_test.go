@@ -245,15 +245,17 @@ func TestReplicasStartOnAnEmptyDatabase(t *testing.T) {
 			w := &world{T: t, clock: c, server: httptest.NewUnstartedServer(nil)}
 			t.Cleanup(w.server.Close)
 			const replicas = 4
-			providers := make([]*oauth.Provider, replicas)
+			providers, failed := make([]*oauth.Provider, replicas), make([]error, replicas)
 			var wg sync.WaitGroup
 			for i := range replicas {
-				mine := *w
-				mine.store = storetest.Open(t, address, withClock(c))
-				w.store = mine.store
-				wg.Go(func() { providers[i] = mine.newProvider(nil) })
+				w.store = storetest.Open(t, address, withClock(c))
+				o := w.options()
+				wg.Go(func() { providers[i], failed[i] = oauth.New(t.Context(), o) })
 			}
 			wg.Wait()
+			for _, err := range failed {
+				require.NoError(t, err)
+			}
 			state := map[string]int{}
 			for _, k := range w.signingKeys() {
 				require.Nil(t, k.RetiredAt)
@@ -301,6 +303,7 @@ func TestReplicasRotateOnce(t *testing.T) {
 // but made-up kids must not become queries at will.
 func TestUnknownKidReadsTheKeySetAgain(t *testing.T) {
 	each(t, func(w *world) {
+		w.clock.stop()
 		p, other := w.replica(nil)
 		w.clock.forward(time.Minute)
 		for range 2 { // the second key to sign was not published when w.provider loaded
@@ -327,11 +330,9 @@ func TestUnknownKidReadsTheKeySetAgain(t *testing.T) {
 		w.clock.forward(6 * time.Second)
 		w.accepts("x") // the client's cache has run out as well
 		calls.Reset()
-		var wg sync.WaitGroup
-		for range 10 {
-			wg.Go(func() { w.accepts(forged) })
+		for _, r := range parallel(w.T, 10, func() *reply { return w.form(introspectPath, w.machine, url.Values{"token": {forged}}) }) {
+			require.JSONEq(w, `{"active":false}`, r.body)
 		}
-		wg.Wait()
 		require.Equal(w, []string{"R signing_keys"}, calls.List(), "ten at once read once")
 	})
 }

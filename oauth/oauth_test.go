@@ -45,10 +45,20 @@ type world struct {
 	transport http.RoundTripper // of new browsers; nil for the network
 }
 
-type clock struct{ offset atomic.Int64 }
+type clock struct{ offset, stopped atomic.Int64 }
 
-func (c *clock) now() time.Time          { return time.Now().Add(time.Duration(c.offset.Load())) }
+func (c *clock) now() time.Time {
+	now := time.Now()
+	if at := c.stopped.Load(); at != 0 {
+		now = time.Unix(0, at)
+	}
+	return now.Add(time.Duration(c.offset.Load()))
+}
+
 func (c *clock) forward(d time.Duration) { c.offset.Add(int64(d)) }
+
+// stop keeps caches from running out while a busy machine takes its time.
+func (c *clock) stop() { c.stopped.Store(time.Now().UnixNano()) }
 
 const redirectURI = "https://app.example/callback"
 

@@ -231,14 +231,8 @@ func TestRequestIsAnsweredOnce(t *testing.T) {
 		path := b.asked("/sign-in", request(w.web))
 		require.NoError(w, w.store.SaveConsent(w.Context(), w.person.ID, w.web.ID, []string{"openid", "profile", "email"}))
 		b.signIn(w.person)
-		const tabs = 8
-		replies := make(chan *reply, tabs)
-		for range tabs {
-			go func() { replies <- b.get(path) }()
-		}
 		codes := 0
-		for range tabs {
-			r := <-replies
+		for _, r := range parallel(w.T, 8, func() *reply { return b.get(path) }) {
 			if r.status == http.StatusOK {
 				require.NotEmpty(w, r.answered().Get("code"))
 				codes++

@@ -42,6 +42,8 @@ type exchange struct {
 	code    *store.AuthorizationCode
 	salt    []byte
 	refresh *refreshing
+	// notRevoked is why a replay could not end its grant: fosite answers as if it had.
+	notRevoked error
 }
 
 type exchangeKey struct{}
@@ -188,7 +190,9 @@ func grantSession(g *store.Grant) *session {
 // RevokeAccessToken and RevokeRefreshToken are called one after the other when a code is replayed: the first ends both.
 func (s *storage) RevokeAccessToken(ctx context.Context, grantID string) error {
 	s.Log.Warn().Str("gid", grantID).Msg("authorization code replayed: grant revoked")
-	return s.Store.RevokeGrant(ctx, grantID, store.ReasonCodeReplayed)
+	err := s.Store.RevokeGrant(ctx, grantID, store.ReasonCodeReplayed)
+	exchangeIn(ctx).notRevoked = err
+	return err
 }
 
 func (s *storage) RevokeRefreshToken(context.Context, string) error { return nil }

@@ -82,6 +82,9 @@ func (p *Provider) exchangeOnce(ctx context.Context, r *http.Request, form url.V
 	form.Del("audience") // fosite reads it; here it is an unknown parameter, to be ignored (RFC 6749 §3.2)
 	r.Form, r.PostForm = form, form
 	request, err := p.fosite.NewAccessRequest(ctx, r, &session{})
+	if failed := exchangeIn(ctx).notRevoked; failed != nil {
+		return nil, failed
+	}
 	if err != nil {
 		return nil, fault(err)
 	}

@@ -264,6 +264,9 @@ func TestClientCredentialsScopes(t *testing.T) {
 		require.Equal(t, []any{"https://api.crm.example"}, w.claims(ask("resource", "https://api.crm.example").tokens().Access)["aud"])
 		ask("resource", "https://api.billing.example").refused(http.StatusBadRequest, "invalid_target")
 		ask("resource", "not a URL").refused(http.StatusBadRequest, "invalid_target")
+		w.spa.GrantTypes = []string{store.GrantClientCredentials}
+		require.NoError(t, w.store.UpdateClient(t.Context(), w.spa))
+		w.form(tokenPath, w.spa, pairs("grant_type", "client_credentials")).refused(http.StatusBadRequest, "unauthorized_client") // RFC 6749 §4.4
 		require.Equal(t, http.StatusOK, ask("audience", "https://elsewhere.example").status, "unknown parameters are ignored (RFC 6749 §3.2)")
 	})
 }

@@ -36,6 +36,7 @@ func (p *inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 // clients are in the cache as they are on a server that has run for a second.
 func traced(t *testing.T, test func(w *world, calls func() []string)) {
 	each(t, func(w *world) {
+		w.clock.stop()
 		ctx, trace := storetest.Trace(w.Context())
 		w.transport = &inProcess{w.server.Config.Handler, ctx}
 		for _, c := range []*store.Client{w.web, w.spa, w.machine} {

@@ -21,54 +21,57 @@ const day = 24 * time.Hour
 
 // Each kind of row is deleted when nobody can need it any more, and not a moment before.
 func TestReap(t *testing.T) {
-	for table, tt := range map[string]struct {
-		insert func(f *fixture)
+	kinds := []struct {
+		table  string
 		kept   time.Duration // from noon, how long the row must stay
+		insert func(f *fixture)
 	}{
-		"authorization_codes": {func(f *fixture) { f.code("sig") }, time.Minute + day},
-		"authorization_requests": {func(f *fixture) {
-			r := &store.AuthorizationRequest{ID: "request", ClientID: "crm-web", CreatedAt: noon, ExpiresAt: noon.Add(time.Hour)}
-			require.NoError(f, f.CreateAuthorizationRequest(f.Context(), r))
-		}, time.Hour + day},
-		"grants": {func(f *fixture) { f.grant(f.ada, "crm-web") }, 30*day + day},
-		"revocations": {func(f *fixture) {
-			require.NoError(f, f.RevokeToken(f.Context(), "jti"))
-		}, store.MaxAccessTokenLifetime + day},
-		"signing_keys": {func(f *fixture) {
-			k := f.key("ES256", "a", true)
-			expires := noon.Add(time.Hour)
-			k.RetiredAt, k.ExpiresAt = &k.CreatedAt, &expires
-			require.NoError(f, f.CreateSigningKey(f.Context(), k))
-		}, time.Hour + day},
-		"client_secrets": {func(f *fixture) {
-			expires := noon.Add(time.Hour)
-			require.NoError(f, f.DB(f.Context()).Create(&store.ClientSecret{ID: "1", ClientID: "crm-web", Hash: []byte("x"), CreatedAt: noon, ExpiresAt: &expires}).Error)
-		}, time.Hour + day},
-		"idempotency_keys": {func(f *fixture) {
-			_, _, err := f.Once(f.Context(), store.IdempotentRequest{Actor: "a", Key: "k", Hash: []byte("h")}, answering("{}"))
-			require.NoError(f, err)
-		}, day + day},
-		"sign_in_throttles": {func(f *fixture) {
+		{"authorization_codes", time.Minute + day, func(f *fixture) { f.code("sig") }},
+		{"sign_in_throttles", time.Hour + time.Minute + day, func(f *fixture) {
 			policy := store.ThrottlePolicy{Free: 5, Base: time.Second, Max: time.Minute, Window: time.Hour}
 			_, _, err := f.ReserveAttempt(f.Context(), "ada", policy, noon)
 			require.NoError(f, err)
-		}, time.Hour + time.Minute + day},
-		"sessions": {func(*fixture) {}, 2*time.Hour + 30*day},
-	} {
-		t.Run(table, func(t *testing.T) {
-			installed(t, func(f *fixture) {
-				tt.insert(f)
-				f.forward(tt.kept)
-				require.NoError(f, f.Reap(f.Context()))
-				require.EqualValues(f, 1, f.rows(table), "still needed")
-				f.forward(time.Microsecond)
-				require.NoError(f, f.Reap(f.Context()))
-				require.Zero(f, f.rows(table))
-				require.EqualValues(f, 2, f.rows("users"))
-				require.EqualValues(f, 2, f.rows("clients"))
-			})
-		})
+		}},
+		{"authorization_requests", 2*time.Hour + day, func(f *fixture) {
+			r := &store.AuthorizationRequest{ID: "request", ClientID: "crm-web", CreatedAt: noon, ExpiresAt: noon.Add(2 * time.Hour)}
+			require.NoError(f, f.CreateAuthorizationRequest(f.Context(), r))
+		}},
+		{"signing_keys", 3*time.Hour + day, func(f *fixture) {
+			k, expires := f.key("ES256", "a", true), noon.Add(3*time.Hour)
+			k.RetiredAt, k.ExpiresAt = &k.CreatedAt, &expires
+			require.NoError(f, f.CreateSigningKey(f.Context(), k))
+		}},
+		{"client_secrets", 4*time.Hour + day, func(f *fixture) {
+			expires := noon.Add(4 * time.Hour)
+			secret := &store.ClientSecret{ID: "1", ClientID: "crm-web", Hash: []byte("x"), CreatedAt: noon, ExpiresAt: &expires}
+			require.NoError(f, f.DB(f.Context()).Create(secret).Error)
+		}},
+		{"revocations", store.MaxAccessTokenLifetime + day, func(f *fixture) {
+			require.NoError(f, f.RevokeToken(f.Context(), "jti"))
+		}},
+		{"idempotency_keys", day + time.Hour + day, func(f *fixture) {
+			f.forward(time.Hour)
+			_, _, err := f.Once(f.Context(), store.IdempotentRequest{Actor: "a", Key: "k", Hash: []byte("h")}, answering("{}"))
+			require.NoError(f, err)
+		}},
+		{"sessions", 2*time.Hour + 30*day, func(*fixture) {}},
+		{"grants", time.Hour + 30*day + day, func(f *fixture) { f.grant(f.ada, "crm-web") }},
 	}
+	installed(t, func(f *fixture) {
+		for _, kind := range kinds {
+			kind.insert(f)
+		}
+		for _, kind := range kinds { // the first to go comes first
+			f.now.Store(int64(kind.kept))
+			require.NoError(f, f.Reap(f.Context()))
+			require.EqualValues(f, 1, f.rows(kind.table), "%s are still needed", kind.table)
+			f.forward(time.Microsecond)
+			require.NoError(f, f.Reap(f.Context()))
+			require.Zero(f, f.rows(kind.table), kind.table)
+		}
+		require.EqualValues(f, 2, f.rows("users"))
+		require.EqualValues(f, 2, f.rows("clients"))
+	})
 }
 
 // What ended early is history for a month, then goes, although its lifetime would be longer.

@@ -1,0 +1,243 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
+
+	"auth-service/store"
+	"auth-service/store/storetest"
+)
+
+// planRows is enough for PostgreSQL to prefer an index wherever there is one to use.
+const planRows = 2000
+
+// fill inserts planRows of each kind that grows, spread over persons, sessions and clients.
+func (f *fixture) fill() {
+	f.Helper()
+	for i := range 60 {
+		require.NoError(f, f.CreateClient(f.Context(), newClient(f.crm.ID, fmt.Sprintf("client-%d", i))))
+	}
+	var (
+		users    []store.User
+		sessions []store.Session
+		grants   []store.Grant
+		codes    []store.AuthorizationCode
+		consents []store.Consent
+		revoked  []store.Revocation
+		requests []store.AuthorizationRequest
+		keys     []store.SigningKey
+	)
+	for i := range planRows {
+		id, at := fmt.Sprintf("%06d", i), noon.Add(-time.Duration(i)*time.Minute)
+		client, gone := fmt.Sprintf("client-%d", i%60), at.Add(-365*day)
+		users = append(users, store.User{ID: id, Email: id + "@example.com", Role: store.RoleUser, CreatedAt: at, UpdatedAt: at})
+		sessions = append(sessions, store.Session{ID: id, SecretHash: store.HashSecret(id), UserID: id, AuthTime: at, AMR: []string{}, CreatedAt: at,
+			LastSeenAt: at, IdleExpiresAt: at.Add(7 * day), ExpiresAt: at.Add(30 * day)})
+		grants = append(grants, store.Grant{ID: id, ClientID: client, UserID: id, SessionID: id, Scopes: []string{}, Audiences: []string{}, AMR: []string{},
+			AuthTime: at, Salt: []byte{1}, Generation: 1, RotatedAt: at, CreatedAt: at, IdleExpiresAt: at.Add(30 * day), ExpiresAt: at.Add(90 * day)})
+		codes = append(codes, store.AuthorizationCode{Signature: []byte(id), ClientID: client, UserID: id, SessionID: id, Scopes: []string{},
+			Audiences: []string{}, AMR: []string{}, AuthTime: at, CreatedAt: at, ExpiresAt: at.Add(time.Minute)})
+		consents = append(consents, store.Consent{UserID: id, ClientID: client, Scopes: []string{}, CreatedAt: at, UpdatedAt: at})
+		revoked = append(revoked, store.Revocation{Kind: store.RevokedGrant, ID: id, IssuedUntil: at, CreatedAt: at, ExpiresAt: noon.Add(day - time.Duration(i)*time.Second)})
+		requests = append(requests, store.AuthorizationRequest{ID: id, ClientID: client, GrantedScopes: []string{}, CreatedAt: at, ExpiresAt: at.Add(time.Hour)})
+		keys = append(keys, store.SigningKey{ID: id, Alg: "ES256", CreatedAt: gone, ActivatedAt: &gone, RetiredAt: &gone, ExpiresAt: &gone})
+	}
+	db := f.DB(f.Context()).Omit("User", "Session").Session(&gorm.Session{CreateBatchSize: 500})
+	for _, rows := range []any{users, sessions, grants, codes, consents, revoked, requests, keys} {
+		require.NoError(f, db.Create(rows).Error)
+	}
+	if f.Dialect() == "postgres" { // its autovacuum does so in time; SQLite plans without statistics, as it does in production
+		exec(f.T, f.Store, "ANALYZE")
+	}
+}
+
+// plan says how the engine would run the statement. args are PostgreSQL literals for its parameters; without them it plans
+// for any value.
+func (f *fixture) plan(statement, args string) string {
+	f.Helper()
+	if f.Dialect() == "sqlite" {
+		return f.explained("EXPLAIN QUERY PLAN "+statement, make([]any, strings.Count(statement, "?"))...)
+	}
+	mode := "force_custom_plan"
+	if args == "" {
+		mode, args = "force_generic_plan", strings.TrimSuffix(strings.Repeat("NULL, ", parameters(statement)), ", ")
+	}
+	var text string
+	require.NoError(f, f.Tx(f.Context(), func(ctx context.Context) error {
+		for _, s := range []string{"SET LOCAL plan_cache_mode = " + mode, "PREPARE planned AS " + statement} {
+			if _, err := f.Direct(ctx).ExecContext(ctx, s); err != nil {
+				return err
+			}
+		}
+		text = f.explainedIn(ctx, "EXPLAIN EXECUTE planned("+args+")")
+		_, err := f.Direct(ctx).ExecContext(ctx, "DEALLOCATE planned")
+		return err
+	}))
+	return text
+}
+
+var parameter = regexp.MustCompile(`\$\d+`)
+
+func parameters(statement string) int {
+	seen := map[string]bool{}
+	for _, name := range parameter.FindAllString(statement, -1) {
+		seen[name] = true
+	}
+	return len(seen)
+}
+
+func (f *fixture) explained(query string, args ...any) string {
+	f.Helper()
+	return f.explainedIn(f.Context(), query, args...)
+}
+
+func (f *fixture) explainedIn(ctx context.Context, query string, args ...any) string {
+	f.Helper()
+	rows, err := f.Direct(ctx).QueryContext(ctx, query, args...)
+	require.NoError(f, err, query)
+	defer rows.Close()
+	columns, err := rows.Columns()
+	require.NoError(f, err)
+	var lines []string
+	for rows.Next() {
+		values := make([]any, len(columns))
+		for i := range values {
+			values[i] = new(any)
+		}
+		require.NoError(f, rows.Scan(values...))
+		lines = append(lines, fmt.Sprint(*values[len(values)-1].(*any)))
+	}
+	require.NoError(f, rows.Err())
+	return strings.Join(lines, "\n")
+}
+
+// scans are steps that read a whole table.
+var scans = regexp.MustCompile(`(?m)Seq Scan|^\s*SCAN `)
+
+// index is how the engine names an index; "grants key" is that of a primary key.
+func (f *fixture) index(name string) string {
+	if table, ok := strings.CutSuffix(name, " key"); ok {
+		return map[string]string{"sqlite": "sqlite_autoindex_" + table + "_1", "postgres": table + "_pkey"}[f.Dialect()]
+	}
+	return name
+}
+
+// The statements of the hot paths, and those that end or clean up many rows, go by an index however many rows there are
+// (design: costs stay flat from a thousand to a million users and ten million grants).
+func TestHotStatementsUseIndexes(t *testing.T) {
+	installed(t, func(f *fixture) {
+		f.fill()
+		reap := f.at().Add(-365 * day)
+		old := "'2020-01-01', 500"
+		for _, tt := range []struct {
+			name    string
+			run     func(ctx context.Context) error
+			indexes []string
+			args    string // for PostgreSQL where the plan depends on the values
+		}{
+			{"session by secret", func(ctx context.Context) error {
+				_, err := f.SessionBySecret(ctx, store.HashSecret("000007"), f.at())
+				return err
+			}, []string{"sessions_secret_hash", "users key"}, ""},
+			{"code by signature", func(ctx context.Context) error {
+				_, err := f.AuthorizationCodeBySignature(ctx, []byte("000007"))
+				return err
+			}, []string{"authorization_codes key", "users key", "sessions key"}, ""},
+			{"consume code", func(ctx context.Context) error {
+				_, err := f.ConsumeAuthorizationCode(ctx, []byte("000007"))
+				return err
+			}, []string{"authorization_codes key", "sessions key"}, ""},
+			{"grant by id", func(ctx context.Context) error {
+				_, err := f.GrantByID(ctx, "000007")
+				return err
+			}, []string{"grants key", "users key", "sessions key"}, ""},
+			{"rotate grant", func(ctx context.Context) error {
+				_, err := f.RotateGrant(ctx, "000007", 1, f.at())
+				return err
+			}, []string{"grants key"}, ""},
+			{"consent", func(ctx context.Context) error {
+				_, err := f.ConsentOf(ctx, "000007", "client-7")
+				return err
+			}, []string{"consents key"}, ""},
+			{"authorization request", func(ctx context.Context) error {
+				_, err := f.AuthorizationRequestByID(ctx, "000007")
+				return err
+			}, []string{"authorization_requests key"}, ""},
+			{"complete authorization request", func(ctx context.Context) error {
+				return f.CompleteAuthorizationRequest(ctx, &store.AuthorizationRequest{ID: "000007"})
+			}, []string{"authorization_requests key"}, ""},
+			{"revocations since", func(ctx context.Context) error {
+				_, err := f.RevocationsSince(ctx, f.at().Add(-15*time.Second))
+				return err
+			}, []string{"revocations_"}, "'2026-11-23 11:59:45+00', '2026-11-23 12:00:00+00'"},
+			{"signing keys", func(ctx context.Context) error {
+				_, err := f.SigningKeys(ctx)
+				return err
+			}, []string{"signing_keys_expires_at"}, "'2026-11-23 12:00:00+00'"},
+			{"grants of a person", func(ctx context.Context) error {
+				return f.RevokeUserGrants(ctx, "000007", store.ReasonRevoked)
+			}, []string{"grants_user_id"}, ""},
+			{"grants of a person for a client", func(ctx context.Context) error {
+				return f.RevokeUserClientGrants(ctx, "000007", "client-7", store.ReasonRevoked)
+			}, []string{"grants_user_id"}, ""},
+			{"grants of a session", func(ctx context.Context) error {
+				return f.RevokeSessionGrants(ctx, []string{"000007"}, store.ReasonSignedOut)
+			}, []string{"grants_session_id"}, ""},
+			{"grants of a client", func(ctx context.Context) error {
+				return f.RevokeClientGrants(ctx, "client-7", store.ReasonClientDisabled)
+			}, []string{"grants_client_id"}, ""},
+			{"sessions of a person", func(ctx context.Context) error {
+				_, err := f.UserSessions(ctx, "000007", f.at())
+				return err
+			}, []string{"sessions_user_id"}, ""},
+			{"dead codes", func(ctx context.Context) error {
+				_, err := f.PurgeAuthorizationCodes(ctx, reap, 500)
+				return err
+			}, []string{"authorization_codes_expires_at", "authorization_codes key"}, old},
+			{"dead requests", func(ctx context.Context) error {
+				_, err := f.PurgeAuthorizationRequests(ctx, reap, 500)
+				return err
+			}, []string{"authorization_requests_expires_at", "authorization_requests key"}, old},
+			{"expired grants", func(ctx context.Context) error {
+				_, err := f.PurgeExpiredGrants(ctx, reap, 500)
+				return err
+			}, []string{"grants_expires_at", "grants key"}, old},
+			{"revoked grants", func(ctx context.Context) error {
+				_, err := f.PurgeRevokedGrants(ctx, reap, 500)
+				return err
+			}, []string{"grants_revoked_at", "grants key"}, old},
+			{"dead revocations", func(ctx context.Context) error {
+				_, err := f.PurgeRevocations(ctx, reap, 500)
+				return err
+			}, []string{"revocations_expires_at", "revocations key"}, old},
+			{"dead sessions", func(ctx context.Context) error {
+				_, err := f.PurgeSessions(ctx, reap, 500)
+				return err
+			}, []string{"sessions_expires_at", "sessions_ended_at", "sessions key"}, "'2020-01-01', '2020-01-01', 500"},
+		} {
+			ctx, calls := storetest.Trace(f.Context())
+			require.NoError(f, tt.run(ctx), tt.name)
+			statement := ""
+			for _, sql := range calls.SQL() { // the first is the one that has to search
+				if sql != "BEGIN" && statement == "" {
+					statement = sql
+				}
+			}
+			plan := f.plan(statement, tt.args)
+			for _, name := range tt.indexes {
+				require.Contains(f, plan, f.index(name), "%s: %s", tt.name, statement)
+			}
+			require.NotRegexp(f, scans, plan, "%s: %s", tt.name, statement)
+		}
+
+		parameter := map[string]string{"sqlite": "?", "postgres": "$1"}[f.Dialect()]
+		require.Regexp(f, scans, f.plan("SELECT id FROM grants WHERE revoke_reason = "+parameter, ""), "this test would see one")
+	})
+}
