@@ -151,5 +151,8 @@ func (s *Service) current(ctx context.Context) (*store.Session, error) {
 	if isNotFound(err) {
 		return nil, errUnauthorized
 	}
+	if err == nil {
+		exchange(ctx).Set("sub", ses.UserID) // for the access log
+	}
 	return ses, err
 }

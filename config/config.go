@@ -159,7 +159,7 @@ func Default() *Config {
 	c.OAuth = OAuth{
 		CodeLifetime: time.Minute, AccessTokenLifetime: 10 * time.Minute, IDTokenLifetime: time.Hour,
 		RefreshTokenIdle: 30 * day, RefreshTokenAbsolute: 90 * day, RefreshGrace: 10 * time.Second, RequestLifetime: time.Hour,
-		KeyRotation: 90 * day, KeyRetention: 2 * time.Hour,
+		KeyRotation: 90 * day, KeyRetention: 30 * day,
 	}
 	c.Log.Level = "info"
 	c.Limits.Body = 1 << 20

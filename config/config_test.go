@@ -203,7 +203,7 @@ func TestFaults(t *testing.T) {
 		{"everybody is a proxy", "trusted_proxies: [0.0.0.0/0]", "trusted_proxies: 0.0.0.0/0 would let everybody"},
 		{"mail without sender", "smtp: {host: mail}", "smtp.from: must be an address"},
 		{"idle beyond absolute", "session: {idle: 60d}", "session.idle: must not be longer than session.absolute"},
-		{"keys that die before tokens", "oauth: {id_token_lifetime: 3h}", "oauth.id_token_lifetime: must not be longer than oauth.key_retention"},
+		{"keys that die before tokens", "oauth: {key_retention: 3h}", "oauth.key_retention: must be between"},
 		{"logo", "app: {logo_url: 'javascript:alert(1)'}", "app.logo_url: must be an http(s) URL or a path"},
 		{"logo from a foreign host", "app: {logo_url: '//evil.example/x'}", "app.logo_url: must be an http(s) URL or a path"},
 		{"size", "limits: {body: 1GB}", `limits.body: must be a size such as`},

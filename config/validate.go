@@ -284,7 +284,7 @@ func (l *loader) validateLifetimes() {
 		{"oauth.refresh_grace", c.OAuth.RefreshGrace, 0, 5 * time.Minute},
 		{"oauth.request_lifetime", c.OAuth.RequestLifetime, time.Minute, day},
 		{"oauth.key_rotation", c.OAuth.KeyRotation, time.Hour, 10 * year},
-		{"oauth.key_retention", c.OAuth.KeyRetention, time.Minute, year},
+		{"oauth.key_retention", c.OAuth.KeyRetention, day, year}, // no token lives longer than a day, and a key must outlive its last
 		{"shutdown_timeout", c.ShutdownTimeout, 0, 10 * time.Minute},
 	} {
 		if d.value < d.low || d.value > d.high {
@@ -294,9 +294,6 @@ func (l *loader) validateLifetimes() {
 	l.ordered("session.idle", c.Session.Idle, "session.absolute", c.Session.Absolute)
 	l.ordered("throttle.base_delay", c.Throttle.BaseDelay, "throttle.max_delay", c.Throttle.MaxDelay)
 	l.ordered("oauth.refresh_token_idle", c.OAuth.RefreshTokenIdle, "oauth.refresh_token_absolute", c.OAuth.RefreshTokenAbsolute)
-	// A key must outlive the last token it signed.
-	l.ordered("oauth.access_token_lifetime", c.OAuth.AccessTokenLifetime, "oauth.key_retention", c.OAuth.KeyRetention)
-	l.ordered("oauth.id_token_lifetime", c.OAuth.IDTokenLifetime, "oauth.key_retention", c.OAuth.KeyRetention)
 }
 
 func (l *loader) ordered(lesser string, a time.Duration, greater string, b time.Duration) {

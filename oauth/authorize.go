@@ -13,6 +13,9 @@ import (
 	"auth-service/store"
 )
 
+// authorizePath is where the authorization endpoint is on this server.
+const authorizePath = "/api/auth/oauth2/authorize"
+
 // What a request may be waiting for. The sign-in pages have one screen for each.
 const (
 	needSignIn        = "sign_in"
@@ -38,6 +41,9 @@ var errUnmetACR = &Error{400, "unmet_authentication_requirements", "The person c
 
 // authorize serves the authorization endpoint (RFC 6749 §3.1). When nothing is needed of the person it answers at once
 // and writes nothing but the code; else the request becomes a row and the browser goes to the page that asks.
+//
+// A form that another site posts here comes without the session cookie, which is SameSite=Lax, so the browser is sent here
+// once more by GET, with the cookie.
 func (p *Provider) authorize(c echo.Context) error {
 	noStore(c.Response().Header())
 	form, err := authorizeForm(c.Request())
@@ -52,6 +58,11 @@ func (p *Provider) authorize(c echo.Context) error {
 	ses, err := p.currentSession(c.Request())
 	if err != nil {
 		return p.refuse(c, &refusal{p.explain(c, err), a})
+	}
+	if ses == nil && c.Request().Method == http.MethodPost {
+		if again := authorizePath + "?" + form.Encode(); len(again) <= maxParameter {
+			return c.Redirect(http.StatusSeeOther, again)
+		}
 	}
 	record := &store.AuthorizationRequest{CreatedAt: p.now()} // not written unless somebody must be asked
 	need, granted, err := p.needs(ctx, a, record, ses)

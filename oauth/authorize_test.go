@@ -205,9 +205,13 @@ func TestPostedAuthorizationRequest(t *testing.T) {
 		}
 		require.NotEmpty(t, post(nil, request(w.web)).sentBack().Get("code"))
 		require.Equal(t, http.StatusBadRequest, post(request(w.web), nil).status)
+		cookies := b.http.Jar
 		b.http.Jar = nil
 		r := post(nil, request(w.web), "Origin", "https://app.example", "Sec-Fetch-Site", "cross-site")
-		require.Equal(t, "/sign-in", r.location.Path)
+		require.Equal(t, authorizePath, r.location.Path, "once more by GET, which brings the cookie")
+		require.Equal(t, "/sign-in", b.get(r.location.String()).location.Path)
+		b.http.Jar = cookies
+		require.NotEmpty(t, b.get(r.location.String()).sentBack().Get("code"))
 	})
 }
 

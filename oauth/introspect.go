@@ -37,6 +37,7 @@ func (p *Provider) introspect(c echo.Context) error {
 	if err != nil {
 		return p.writeError(c, err)
 	}
+	logged(c, caller.ID, "")
 	answer, err := p.inspect(ctx, caller, form.Get("token"))
 	if err != nil {
 		return p.writeError(c, err)

@@ -134,16 +134,17 @@ func (p *Provider) Run(ctx context.Context) {
 
 // Mount registers the protocol endpoints, whose addresses the metadata document repeats.
 func (p *Provider) Mount(e *echo.Echo) {
+	read := []string{http.MethodGet, http.MethodHead}
 	for _, path := range []string{
 		"/api/auth/.well-known/openid-configuration", "/api/auth/.well-known/oauth-authorization-server",
 		"/.well-known/openid-configuration/api/auth", "/.well-known/oauth-authorization-server/api/auth",
 		"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server",
 	} {
-		e.GET(path, p.discovery, anyOrigin)
+		e.Match(read, path, p.discovery, anyOrigin)
 		e.OPTIONS(path, noContent, anyOrigin)
 	}
 	g := e.Group("/api/auth")
-	g.GET("/jwks", p.jwks, anyOrigin)
+	g.Match(read, "/jwks", p.jwks, anyOrigin)
 	g.OPTIONS("/jwks", noContent, anyOrigin)
 
 	g.GET("/oauth2/authorize", p.authorize)
@@ -167,6 +168,12 @@ func (p *Provider) Mount(e *echo.Echo) {
 
 	g.GET("/oauth2/consents", p.listConsents)
 	g.DELETE("/oauth2/consents/:clientId", p.removeConsent, p.SameOrigin)
+}
+
+// logged leaves for the access log whom a request was for.
+func logged(c echo.Context, clientID, sub string) {
+	c.Set("client_id", clientID)
+	c.Set("sub", sub)
 }
 
 func (p *Provider) now() time.Time { return p.Now().UTC() }

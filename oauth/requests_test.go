@@ -306,7 +306,7 @@ func TestAnswerByForm(t *testing.T) {
 		page := b.get(path + "/form")
 		action, values := page.fields()
 		require.Equal(w, redirectURI, action)
-		require.Contains(w, page.header.Get("Content-Security-Policy"), "form-action https://app.example;")
+		require.NotContains(w, page.header.Get("Content-Security-Policy"), "form-action", "the client's callback may redirect anywhere")
 		require.NotContains(w, page.body, "<script>alert", "what the client sent is text")
 		require.Equal(w, hostile, values["state"])
 		require.Equal(w, w.server.URL+"/api/auth", values["iss"])

@@ -29,6 +29,7 @@ func (p *Provider) revoke(c echo.Context) error {
 	if err != nil {
 		return p.writeError(c, err)
 	}
+	logged(c, caller.ID, "")
 	noStore(c.Response().Header())
 	return c.NoContent(http.StatusOK)
 }

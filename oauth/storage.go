@@ -90,7 +90,7 @@ func (s *storage) GetAuthorizeCodeSession(ctx context.Context, signature string,
 	if x.code == nil {
 		code, err := s.Store.AuthorizationCodeBySignature(ctx, []byte(signature))
 		if errors.Is(err, store.ErrNotFound) {
-			return nil, fosite.ErrNotFound
+			return nil, errCodeRejected
 		}
 		if err != nil {
 			return nil, err
@@ -99,20 +99,24 @@ func (s *storage) GetAuthorizeCodeSession(ctx context.Context, signature string,
 	}
 	caller, ok := ctx.Value(fosite.AccessRequestContextKey).(fosite.AccessRequester)
 	if !ok || caller.GetClient().GetID() != x.code.ClientID {
-		return nil, fosite.ErrNotFound
+		return nil, errCodeRejected
 	}
 	c := caller.GetClient().(*client)
 	if x.code.UsedAt != nil {
 		return s.codeRequest(c, x.code, nil), fosite.ErrInvalidatedAuthorizeCode
 	}
 	if now := s.now(); !now.Before(x.code.ExpiresAt) || !x.code.Redeemable(now) {
-		return nil, fosite.ErrNotFound
+		return nil, errCodeRejected
 	}
 	audience, err := narrowedAudience(c, x.code.Audiences, caller.GetRequestForm()["resource"])
 	if err != nil {
 		return nil, err
 	}
-	return s.codeRequest(c, x.code, audience), nil
+	r := s.codeRequest(c, x.code, audience)
+	if x.code.CodeChallenge != "" && !caller.GetRequestForm().Has("redirect_uri") {
+		r.Form.Del("redirect_uri") // PKCE binds the code to its request; then the parameter may be left out (OAuth 2.1 §10.2)
+	}
+	return r, nil
 }
 
 // codeRequest is the authorization request behind a code, as fosite wants to see it again.

@@ -29,10 +29,11 @@ func (p *Provider) token(c echo.Context) error {
 	if err := checkTokenForm(form); err != nil {
 		return p.writeError(c, err)
 	}
-	response, err := p.exchange(c.Request(), form)
+	request, response, err := p.exchange(c.Request(), form)
 	if err != nil {
 		return p.writeError(c, err)
 	}
+	logged(c, request.GetClient().GetID(), request.GetSession().GetSubject())
 	noStore(c.Response().Header())
 	return c.JSON(http.StatusOK, response.ToMap())
 }
@@ -40,7 +41,7 @@ func (p *Provider) token(c echo.Context) error {
 // checkTokenForm finds what is missing before fosite looks, whose answers for it are not the RFC's.
 func checkTokenForm(form url.Values) error {
 	required := map[string][]string{
-		store.GrantAuthorizationCode: {"code", "redirect_uri"},
+		store.GrantAuthorizationCode: {"code"},
 		store.GrantRefreshToken:      {"refresh_token"},
 		store.GrantClientCredentials: {},
 	}
@@ -62,11 +63,10 @@ func checkTokenForm(form url.Values) error {
 
 // exchange runs the grant through fosite. A serialization failure of the database is tried again from the start: the
 // transaction left nothing behind.
-func (p *Provider) exchange(r *http.Request, form url.Values) (fosite.AccessResponder, error) {
-	var response fosite.AccessResponder
-	err := p.Store.Retry(r.Context(), func(ctx context.Context) (err error) {
+func (p *Provider) exchange(r *http.Request, form url.Values) (request fosite.AccessRequester, response fosite.AccessResponder, err error) {
+	err = p.Store.Retry(r.Context(), func(ctx context.Context) (err error) {
 		ctx = withExchange(ctx)
-		response, err = p.exchangeOnce(ctx, r, form)
+		request, response, err = p.exchangeOnce(ctx, r, form)
 		if errors.Is(err, fosite.ErrInvalidatedAuthorizeCode) { // lost the race for one code: the winner's tokens die too
 			if err := p.Store.RevokeGrant(ctx, exchangeIn(ctx).code.GrantID, store.ReasonCodeReplayed); err != nil {
 				return err
@@ -74,31 +74,31 @@ func (p *Provider) exchange(r *http.Request, form url.Values) (fosite.AccessResp
 		}
 		return err
 	})
-	return response, err
+	return request, response, err
 }
 
-func (p *Provider) exchangeOnce(ctx context.Context, r *http.Request, form url.Values) (fosite.AccessResponder, error) {
+func (p *Provider) exchangeOnce(ctx context.Context, r *http.Request, form url.Values) (fosite.AccessRequester, fosite.AccessResponder, error) {
 	r = r.WithContext(ctx)
 	form.Del("audience") // fosite reads it; here it is an unknown parameter, to be ignored (RFC 6749 §3.2)
 	r.Form, r.PostForm = form, form
 	request, err := p.fosite.NewAccessRequest(ctx, r, &session{})
 	if failed := exchangeIn(ctx).notRevoked; failed != nil {
-		return nil, failed
+		return nil, nil, failed
 	}
 	if err != nil {
-		return nil, fault(err)
+		return nil, nil, fault(err)
 	}
 	if request.GetGrantTypes().ExactOne(store.GrantClientCredentials) {
 		if err := grantToMachine(request, form); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	response, err := p.fosite.NewAccessResponse(ctx, request)
 	if err != nil {
-		return nil, fault(err)
+		return nil, nil, fault(err)
 	}
 	response.SetTokenType("Bearer")
-	return response, nil
+	return request, response, nil
 }
 
 // grantToMachine grants a client what it asked for itself; fosite leaves that to us. Scopes that speak of a person are

@@ -79,8 +79,15 @@ func TestRedirectURIAtTheTokenEndpoint(t *testing.T) {
 		code := w.signedIn(w.person).code(w.spa)
 		w.redeem(w.spa, code, "redirect_uri", "http://127.0.0.1:1234/cb").refused(http.StatusBadRequest, "invalid_grant")
 		w.redeem(w.spa, code, "redirect_uri", w.spa.RedirectURIs[0]+"/").refused(http.StatusBadRequest, "invalid_grant")
-		w.redeem(w.spa, code, "redirect_uri", "").refused(http.StatusBadRequest, "invalid_request")
 		require.Equal(t, http.StatusOK, w.redeem(w.spa, code).status)
+
+		code = w.signedIn(w.person).code(w.spa)
+		require.Equal(t, http.StatusOK, w.redeem(w.spa, code, "redirect_uri", "").status, "PKCE binds the code (OAuth 2.1 §10.2)")
+
+		w.web.RequirePKCE = false
+		require.NoError(t, w.store.UpdateClient(t.Context(), w.web))
+		code = w.signedIn(w.person).code(w.web, "code_challenge", "", "code_challenge_method", "")
+		w.redeem(w.web, code, "redirect_uri", "", "code_verifier", "").refused(http.StatusBadRequest, "invalid_grant")
 	})
 }
 

@@ -41,6 +41,7 @@ func (p *Provider) userinfo(c echo.Context) error {
 	}
 	body := personClaims(g.User, claims.scopes(), g.Claims.UserInfo)
 	body["sub"] = g.UserID
+	logged(c, claims.ClientID, g.UserID)
 	noStore(c.Response().Header())
 	return c.JSON(http.StatusOK, body)
 }
