@@ -85,7 +85,7 @@ func (w *world) maskedTimes(v map[string]any) map[string]any {
 // jwt verifies a token by the published key set and returns its header and claims.
 func (w *world) jwt(token string) (header, claims map[string]any) {
 	w.Helper()
-	jws, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256, jose.ES256, jose.EdDSA})
+	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256, jose.ES256, jose.EdDSA})
 	require.NoError(w, err)
 	set := w.keySet()
 	keys := set.Key(jws.Signatures[0].Protected.KeyID)

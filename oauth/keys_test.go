@@ -62,7 +62,7 @@ func (w *world) machineToken() string {
 
 func (w *world) kid(token string) string {
 	w.Helper()
-	jws, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256, jose.ES256, jose.EdDSA})
+	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256, jose.ES256, jose.EdDSA})
 	require.NoError(w, err)
 	return jws.Signatures[0].Protected.KeyID
 }

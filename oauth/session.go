@@ -22,7 +22,6 @@ type session struct {
 	challenge string
 	claims    store.ClaimsRequest
 	orgID     string
-	issuedAt  time.Time // of the first code, for the grant
 
 	id *jwt.IDTokenClaims
 }

@@ -46,7 +46,9 @@ func superviseIfAsked() struct{} {
 	return struct{}{}
 }
 
-// usersLock is never closed: it ends with the process.
+// usersLock is never closed: it ends with the process. That nothing reads it is what keeps the collector from closing it.
+//
+//lint:ignore U1000 see above
 var usersLock *os.File
 
 // sharedCluster returns the URL of the cluster of this run, which it starts if need be.
