@@ -47,7 +47,7 @@ func (p *Provider) explain(c echo.Context, err error) *Error {
 	}
 	switch {
 	case errors.Is(err, store.ErrUnavailable):
-		p.Log.Error().Err(err).Str("route", c.Path()).Msg("oauth request failed: database unavailable")
+		p.report(c, err)
 		return errUnavailable
 	case errors.Is(err, fosite.ErrInvalidatedAuthorizeCode):
 		// The loser of a race for one code; fosite calls it a server error.
@@ -57,8 +57,14 @@ func (p *Provider) explain(c echo.Context, err error) *Error {
 	if errors.As(err, &rfc) && rfc.StatusCode() < http.StatusInternalServerError {
 		return fromFosite(rfc)
 	}
-	p.Log.Error().Err(err).Str("route", c.Path()).Msg("oauth request failed")
+	p.report(c, err)
 	return errServer
+}
+
+// report writes a server fault to the log, under the id that the caller can quote.
+func (p *Provider) report(c echo.Context, err error) {
+	id := c.Response().Header().Get(echo.HeaderXRequestID)
+	p.Log.Error().Err(err).Str("route", c.Path()).Str("request_id", id).Msg("oauth request failed")
 }
 
 // fault returns what really went wrong where fosite says no more than "server_error".
