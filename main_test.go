@@ -78,10 +78,15 @@ func testConfig(t *testing.T, databaseURL string) *config.Config {
 
 func start(t *testing.T, cfg *config.Config) *instance {
 	t.Helper()
+	return startLogging(t, cfg, &buffer{})
+}
+
+func startLogging(t *testing.T, cfg *config.Config, logs *buffer) *instance {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
-	i := &instance{t: t, out: &buffer{}, logs: &buffer{}, stop: stop, done: make(chan error, 1), client: &http.Client{Jar: jar}}
+	i := &instance{t: t, out: &buffer{}, logs: logs, stop: stop, done: make(chan error, 1), client: &http.Client{Jar: jar}}
 	ready := make(chan string, 1)
 	go func() { i.done <- run(ctx, cfg, i.out, i.logs, func(address string) { ready <- address }) }()
 	select {
@@ -213,6 +218,42 @@ func TestHealthWithoutDatabase(t *testing.T) {
 	rec = httptest.NewRecorder()
 	e.ServeHTTP(rec, httptest.NewRequest("GET", "/health/live", nil))
 	assert.Equal(t, 200, rec.Code)
+}
+
+// PostgreSQL is away when the server starts, comes, goes and comes back: the start waits with a line in the log, outages
+// are answered with 503 in the shape of each API, and everything recovers by itself.
+func TestPostgreSQLComesAndGoes(t *testing.T) {
+	cluster := storetest.NewCluster(t)
+	cluster.Stop(t)
+	cfg := testConfig(t, cluster.URL)
+	started := make(chan *instance, 1)
+	logs := &buffer{}
+	go func() { started <- startLogging(t, cfg, logs) }()
+	require.Eventually(t, func() bool { return strings.Contains(logs.String(), "database") }, 30*time.Second, 10*time.Millisecond,
+		"the operator is told what the start waits for")
+	cluster.Start(t)
+	i := <-started
+
+	signIn := func() *reply {
+		return i.do("POST", "/api/auth/sign-in/email", `{"email":"nobody@example.com","password":"wrong password"}`)
+	}
+	require.Equal(t, 401, signIn().StatusCode)
+	cluster.Stop(t)
+	down := signIn()
+	require.Equal(t, 503, down.StatusCode, down.body)
+	require.Equal(t, "UNAVAILABLE", down.json(t)["code"])
+	require.NotEmpty(t, down.Header.Get("Retry-After"))
+	token := i.do("POST", "/api/auth/oauth2/token", "grant_type=client_credentials&client_id=a&client_secret=b", "Content-Type", "application/x-www-form-urlencoded")
+	require.Equal(t, 503, token.StatusCode, token.body)
+	require.Equal(t, "temporarily_unavailable", token.json(t)["error"])
+	require.Equal(t, 503, i.do("GET", "/health", "").StatusCode)
+	require.Equal(t, 200, i.do("GET", "/health/live", "").StatusCode)
+	require.Equal(t, 200, i.do("GET", "/api/auth/jwks", "").StatusCode, "what is in memory is served")
+
+	cluster.Start(t)
+	require.Equal(t, 401, signIn().StatusCode)
+	require.Equal(t, 200, i.do("GET", "/health", "").StatusCode)
+	require.NoError(t, i.wait())
 }
 
 func TestErrorShapes(t *testing.T) {

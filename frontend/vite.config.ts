@@ -3,10 +3,10 @@ import i18n from '@intlify/unplugin-vue-i18n/vite'
 import ui from '@nuxt/ui/vite'
 import vue from '@vitejs/plugin-vue'
 import { defineConfig } from 'vitest/config'
-import { offlineIcons } from './build/offlineIcons'
-import { precompress } from './build/precompress'
-import { strictCsp } from './build/strictCsp'
-import { themeScript } from './build/themeScript'
+import { offlineIcons } from './build/offlineIcons.ts'
+import { precompress } from './build/precompress.ts'
+import { strictCsp } from './build/strictCsp.ts'
+import { themeScript } from './build/themeScript.ts'
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 const server = process.env.DEV_SERVER ?? 'http://127.0.0.1:3001'
@@ -43,6 +43,12 @@ export default defineConfig({
     target: 'es2022',
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    rolldownOptions: {
+      output: {
+        // What every visit needs travels as one file instead of thirty: fewer requests, and compressed together.
+        codeSplitting: { groups: [{ name: 'main', tags: ['$initial'] }] },
+      },
+    },
   },
   server: {
     port: 5173,
@@ -53,5 +59,6 @@ export default defineConfig({
     environmentOptions: { happyDOM: { url: 'http://idp.test' } },
     setupFiles: ['./src/testing/setup.ts'],
     restoreMocks: true,
+    testTimeout: 30_000,
   },
 })

@@ -91,7 +91,6 @@ func (h *Handler) serve(c echo.Context) error {
 		c.Response().Header().Set(echo.HeaderAllow, "GET, HEAD")
 		return echo.ErrMethodNotAllowed
 	}
-	h.secure(c.Response().Header())
 	err := h.serveFile(c, strings.TrimPrefix(name, "/"))
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -101,6 +100,7 @@ func (h *Handler) serve(c echo.Context) error {
 	if name != "/index.html" && (below(name, "/assets") || contentTypes[path.Ext(name)] != "") {
 		return echo.ErrNotFound
 	}
+	h.protectPage(c.Response().Header(), name)
 	return h.serveIndex(c)
 }
 
@@ -141,6 +141,7 @@ func (h *Handler) send(c echo.Context, name, cacheControl string) error {
 		return fmt.Errorf("read %s of the web interface: %w", name, err)
 	}
 	header := c.Response().Header()
+	h.protect(header)
 	header.Set(echo.HeaderContentType, contentTypes[path.Ext(name)])
 	header.Set(echo.HeaderCacheControl, cacheControl)
 	header.Set("ETag", tag)
@@ -210,13 +211,23 @@ func entityTag(file io.ReadSeeker) (string, error) {
 	return `"` + base64.RawURLEncoding.EncodeToString(sum.Sum(nil)[:15]) + `"`, nil
 }
 
-func (h *Handler) secure(header http.Header) {
-	header.Set(echo.HeaderContentSecurityPolicy, contentSecurityPolicy)
+// protect is for every file. The page's own policies are not repeated on its scripts and styles, where browsers ignore them
+// and each would add a kilobyte to a first visit.
+func (h *Handler) protect(header http.Header) {
 	header.Set(echo.HeaderXContentTypeOptions, "nosniff")
-	header.Set(echo.HeaderReferrerPolicy, "same-origin") // no-referrer would also blank the Origin that our own writes are checked by
-	header.Set("Cross-Origin-Opener-Policy", "same-origin")
-	header.Set("Permissions-Policy", permissionsPolicy)
 	if h.HTTPS {
 		header.Set(echo.HeaderStrictTransportSecurity, "max-age=31536000")
 	}
+}
+
+// protectPage is for index.html under any of its paths. The pages of a sign-in keep their opener: an application may have
+// opened them as a popup and waits for it to come back, which same-origin would prevent for good.
+func (h *Handler) protectPage(header http.Header, name string) {
+	h.protect(header)
+	if below(name, "/account") || below(name, "/admin") {
+		header.Set("Cross-Origin-Opener-Policy", "same-origin")
+	}
+	header.Set(echo.HeaderContentSecurityPolicy, contentSecurityPolicy)
+	header.Set(echo.HeaderReferrerPolicy, "same-origin") // no-referrer would also blank the Origin that our own writes are checked by
+	header.Set("Permissions-Policy", permissionsPolicy)
 }

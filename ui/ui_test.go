@@ -149,10 +149,10 @@ func TestCaching(t *testing.T) {
 	assert.Equal(t, http.StatusOK, next.Code)
 }
 
-// Clickjacking (RFC 9700 §4.16), script injection, sniffing and downgrade: the browser is told on every answer.
+// Clickjacking (RFC 9700 §4.16), script injection, sniffing and downgrade: the browser is told with every page.
 func TestSecurityHeaders(t *testing.T) {
 	srv := newServer(&ui.Handler{Dist: build()})
-	for _, target := range []string{"/consent", "/assets/main-abc.js"} {
+	for _, target := range []string{"/", "/consent", "/index.html", "/no/such/page"} {
 		header := ask(t, srv, "GET", target).Header()
 		policy := header.Get("Content-Security-Policy")
 		for _, directive := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'", "base-uri 'none'", "require-trusted-types-for 'script'"} {
@@ -161,12 +161,15 @@ func TestSecurityHeaders(t *testing.T) {
 		assert.NotContains(t, policy, "unsafe", target)
 		assert.Equal(t, "nosniff", header.Get("X-Content-Type-Options"), target)
 		assert.Equal(t, "same-origin", header.Get("Referrer-Policy"), target)
-		assert.Equal(t, "same-origin", header.Get("Cross-Origin-Opener-Policy"), target)
 		assert.Contains(t, header.Get("Permissions-Policy"), "camera=()", target)
 		assert.Empty(t, header.Get("Strict-Transport-Security"), "http://localhost must stay reachable")
 	}
-	secure := ask(t, newServer(&ui.Handler{Dist: build(), HTTPS: true}), "GET", "/consent")
-	assert.Equal(t, "max-age=31536000", secure.Header().Get("Strict-Transport-Security"))
+	assert.Equal(t, "nosniff", ask(t, srv, "GET", "/assets/main-abc.js").Header().Get("X-Content-Type-Options"))
+
+	secure := newServer(&ui.Handler{Dist: build(), HTTPS: true})
+	for _, target := range []string{"/consent", "/assets/main-abc.js"} {
+		assert.Equal(t, "max-age=31536000", ask(t, secure, "GET", target).Header().Get("Strict-Transport-Security"), target)
+	}
 }
 
 func TestWithoutBuild(t *testing.T) {
@@ -194,5 +197,16 @@ func TestEmbeddedBuildNeedsNothingInline(t *testing.T) {
 			_, err = fs.Stat(dist, match[1]+".br")
 			assert.NoError(t, err, "scripts are compressed at build time")
 		}
+	}
+}
+
+// A page of another site that opened the console cannot reach into its window; but an application that opened the sign-in
+// as a popup must be able to hear from it when it comes back.
+func TestOpener(t *testing.T) {
+	srv := newServer(&ui.Handler{Dist: build()})
+	for target, want := range map[string]string{
+		"/admin/applications": "same-origin", "/account": "same-origin", "/accounting": "", "/sign-in?request=x": "", "/consent": "", "/error": "",
+	} {
+		assert.Equal(t, want, ask(t, srv, "GET", target).Header().Get("Cross-Origin-Opener-Policy"), target)
 	}
 }

@@ -6,8 +6,10 @@ export function useErrorText() {
   const { t, te } = useI18n()
 
   function errorText(error: ApiError): string {
-    const { code, status, detail } = error.problem
+    const { code, status, detail, errors } = error.problem
     if (status === 429 && error.retryAfter) return t('errors.tooManyAttemptsWait', { wait: waitText(error.retryAfter) })
+    // Not every form shows each of its fields' faults beside the field, so the sentences are here too.
+    if (errors) return [t('errors.VALIDATION_ERROR'), ...Object.values(errors)].join(' ')
     if (te(`errors.${code}`)) return t(`errors.${code}`)
     return detail || t('errors.unknown')
   }

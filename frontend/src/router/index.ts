@@ -1,25 +1,36 @@
-import { createRouter, createWebHistory, type RouteLocationNormalized } from 'vue-router'
+import { createRouter, type RouteLocationNormalized, type RouterHistory } from 'vue-router'
+import { whenSignedOut } from '@/api/http'
 import { loadArea } from '@/i18n'
 import { useSessionStore } from '@/stores/session'
 import { returnPath } from './returnTo'
 import { routes } from './routes'
 
-export const router = createRouter({
-  history: createWebHistory(),
-  routes,
-  scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 },
-})
+export function makeRouter(history: RouterHistory) {
+  const router = createRouter({
+    history,
+    routes,
+    scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 },
+  })
+  router.beforeEach(prepare)
+  // A session can end at any moment: revoked elsewhere, expired, or closed in another tab.
+  whenSignedOut(() => {
+    useSessionStore().forget()
+    const { meta, fullPath } = router.currentRoute.value
+    if (meta.access === 'signedIn' || meta.access === 'admin') void router.push(signInFrom(fullPath))
+  })
+  return router
+}
 
-export const signInFrom = (path: string) => ({ name: 'signIn', query: { return_to: path } })
+const signInFrom = (path: string) => ({ name: 'signIn', query: { return_to: path } })
 
-router.beforeEach(async (to) => {
+async function prepare(to: RouteLocationNormalized) {
   const session = useSessionStore()
   const { area, access } = to.meta
   // With ?request= the server says what is needed next, also of a person who is signed in (prompt=login).
   const asksServer = access === 'public' || (access === 'guest' && Boolean(to.query.request))
   await Promise.all([area && loadArea(area), asksServer ? undefined : session.ensure()])
   return asksServer ? true : permit(to)
-})
+}
 
 /** The server is always the authority; this only spares people pages that could show them nothing. */
 function permit(to: RouteLocationNormalized) {

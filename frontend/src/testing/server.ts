@@ -1,0 +1,58 @@
+import { http, HttpResponse } from 'msw'
+import { setupServer } from 'msw/node'
+import type { User } from '@/api/account'
+import type { AuthorizationRequest } from '@/api/requests'
+
+export const ada: User = {
+  id: 'u1',
+  name: 'Ada Lovelace',
+  email: 'ada@example.com',
+  emailVerified: true,
+  image: null,
+  role: 'user',
+  createdAt: '2026-01-01T00:00:00.000Z',
+}
+
+export const authorization = (fields: Partial<AuthorizationRequest> = {}): AuthorizationRequest => ({
+  id: 'r1',
+  client: { clientId: 'crm', name: 'Acme CRM', redirectHost: 'crm.example.com' },
+  scopes: [
+    { name: 'openid', title: 'openid', description: '', granted: false },
+    { name: 'email', title: 'email', description: '', granted: false },
+    { name: 'invoice:read', title: 'Read your invoices', description: 'Amounts and dates', granted: true },
+  ],
+  next: 'sign_in',
+  user: null,
+  expiresAt: '2026-01-01T01:00:00.000Z',
+  ...fields,
+})
+
+/** The server as a visitor finds it who is signed out; a test adds what it needs on top. */
+export const server = setupServer(
+  http.get('*/api/auth/get-session', () => HttpResponse.json(null)),
+  http.get('*/api/auth/config', () =>
+    HttpResponse.json({
+      appName: 'CIRCLE Auth',
+      signUpEnabled: true,
+      passwordMinLength: 8,
+      passwordMaxLength: 128,
+      version: 'test',
+      locales: ['en', 'fr'],
+      issuer: 'http://idp.test/api/auth',
+    }),
+  ),
+)
+
+/** From now on the person is signed in. */
+export const signedInAs = (user: User) =>
+  server.use(
+    http.get('*/api/auth/get-session', () =>
+      HttpResponse.json({ session: { id: 's1', expiresAt: '2026-02-01T00:00:00.000Z' }, user }),
+    ),
+  )
+
+export const problem = (status: number, code: string, headers: Record<string, string> = {}) =>
+  HttpResponse.json(
+    { status, code, title: code, detail: code },
+    { status, headers: { 'Content-Type': 'application/problem+json', ...headers } },
+  )
