@@ -93,7 +93,6 @@ lint-frontend: frontend/node_modules/.package-lock.json e2e/node_modules/.packag
 	npm --prefix frontend run lint
 	npm --prefix frontend run typecheck
 	npm --prefix e2e run typecheck
-	npm --prefix e2e run typecheck
 
 .PHONY: check
 check: lint test ## Everything that a commit must pass.
