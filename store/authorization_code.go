@@ -51,7 +51,7 @@ func (s *Store) AuthorizationCodeBySignature(ctx context.Context, signature []by
 	c, ses := &AuthorizationCode{User: &User{}}, joinedSession{}
 	err := s.take(ctx, slices.Concat(c.targets(), c.User.targets(), ses.targets()), "SELECT "+codeColumns+", "+userColumns+", "+sessionState+
 		" FROM authorization_codes JOIN users ON users.id = authorization_codes.user_id"+
-		" LEFT JOIN sessions ON sessions.id = authorization_codes.session_id WHERE authorization_codes.signature = ?", signature)
+		" LEFT JOIN sessions ON sessions.id = authorization_codes.session_id WHERE authorization_codes.signature = $1", signature)
 	if err != nil {
 		return nil, fmt.Errorf("authorization code: %w", err)
 	}
@@ -68,13 +68,13 @@ func (s *Store) ConsumeAuthorizationCode(ctx context.Context, signature []byte) 
 	if s.Dialect() == "postgres" { // SQLite has one writer at a time
 		lock = " FOR SHARE"
 	}
-	res := s.db(ctx).Exec(`UPDATE authorization_codes SET used_at = ? WHERE signature = ? AND used_at IS NULL
+	first, err = s.decide(ctx, `UPDATE authorization_codes SET used_at = $1 WHERE signature = $2 AND used_at IS NULL
 		AND EXISTS (SELECT 1 FROM sessions WHERE sessions.id = authorization_codes.session_id AND sessions.ended_at IS NULL`+lock+`)`,
 		s.now(), signature)
-	if res.Error != nil {
-		return false, fmt.Errorf("consume authorization code: %w", known(res.Error))
+	if err != nil {
+		return false, fmt.Errorf("consume authorization code: %w", err)
 	}
-	return res.RowsAffected == 1, nil
+	return first, nil
 }
 
 // dropAuthorizationCodes deletes the codes of the person and client that could still be exchanged. The index on

@@ -31,7 +31,7 @@ type Connection struct {
 // ConsentOf returns the scopes the person consented to for the client; none when there is no consent.
 func (s *Store) ConsentOf(ctx context.Context, userID, clientID string) ([]string, error) {
 	var scopes []string
-	err := s.take(ctx, []any{fromJSON{&scopes}}, "SELECT scopes FROM consents WHERE user_id = ? AND client_id = ?", userID, clientID)
+	err := s.take(ctx, []any{fromJSON{&scopes}}, "SELECT scopes FROM consents WHERE user_id = $1 AND client_id = $2", userID, clientID)
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil
 	}

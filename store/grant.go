@@ -78,7 +78,7 @@ func (s *Store) CreateGrant(ctx context.Context, g *Grant) error {
 func (s *Store) GrantByID(ctx context.Context, id string) (*Grant, error) {
 	g, ses := &Grant{User: &User{}}, joinedSession{}
 	err := s.take(ctx, slices.Concat(g.targets(), g.User.targets(), ses.targets()), "SELECT "+grantColumns+", "+userColumns+", "+sessionState+
-		" FROM grants JOIN users ON users.id = grants.user_id LEFT JOIN sessions ON sessions.id = grants.session_id WHERE grants.id = ?", id)
+		" FROM grants JOIN users ON users.id = grants.user_id LEFT JOIN sessions ON sessions.id = grants.session_id WHERE grants.id = $1", id)
 	if err != nil {
 		return nil, fmt.Errorf("grant %s: %w", id, err)
 	}
@@ -89,12 +89,12 @@ func (s *Store) GrantByID(ctx context.Context, id string) (*Grant, error) {
 // RotateGrant moves the grant from the given refresh generation to the next and reports whether this call did it.
 // The one conditional UPDATE decides: of parallel refreshes with one token exactly one wins.
 func (s *Store) RotateGrant(ctx context.Context, id string, generation int64, idleExpiresAt time.Time) (won bool, err error) {
-	res := s.db(ctx).Exec(`UPDATE grants SET generation = generation + 1, rotated_at = ?, idle_expires_at = ?
-		WHERE id = ? AND generation = ? AND revoked_at IS NULL`, s.now(), idleExpiresAt, id, generation)
-	if res.Error != nil {
-		return false, fmt.Errorf("rotate grant %s: %w", id, known(res.Error))
+	won, err = s.decide(ctx, `UPDATE grants SET generation = generation + 1, rotated_at = $1, idle_expires_at = $2
+		WHERE id = $3 AND generation = $4 AND revoked_at IS NULL`, s.now(), idleExpiresAt, id, generation)
+	if err != nil {
+		return false, fmt.Errorf("rotate grant %s: %w", id, err)
 	}
-	return res.RowsAffected == 1, nil
+	return won, nil
 }
 
 // RevokeGrant ends one grant and its outstanding access tokens. An unknown or ended grant is revoked again without harm:

@@ -63,7 +63,7 @@ func (f *fixture) fill() {
 func (f *fixture) plan(statement, args string) string {
 	f.Helper()
 	if f.Dialect() == "sqlite" {
-		return f.explained("EXPLAIN QUERY PLAN "+statement, make([]any, strings.Count(statement, "?"))...)
+		return f.explained("EXPLAIN QUERY PLAN "+statement, make([]any, strings.Count(statement, "?")+parameters(statement))...)
 	}
 	mode := "force_custom_plan"
 	if args == "" {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -46,7 +47,6 @@ func (g *Grant) values() []any {
 		g.RotatedAt, g.CreatedAt, g.IdleExpiresAt, g.ExpiresAt, g.RevokedAt, g.RevokeReason}
 }
 
-// The signature is not the first: GORM spreads a list of bytes that follows a parenthesis into one value per byte.
 const codeColumns = "authorization_codes.grant_id, authorization_codes.signature, authorization_codes.client_id, " +
 	"authorization_codes.user_id, authorization_codes.session_id, authorization_codes.redirect_uri, authorization_codes.scopes, " +
 	"authorization_codes.audiences, authorization_codes.organization_id, authorization_codes.code_challenge, " +
@@ -91,9 +91,9 @@ func (j *joinedSession) session() *Session {
 	return s
 }
 
-// take runs a query for one row and fills the targets, or returns ErrNotFound.
+// take runs a query for one row, with parameters $1 and so on, and fills the targets, or returns ErrNotFound.
 func (s *Store) take(ctx context.Context, targets []any, query string, args ...any) error {
-	err := s.db(ctx).Raw(query, args...).Row().Scan(targets...)
+	err := s.direct(ctx).QueryRowContext(ctx, query, args...).Scan(targets...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrNotFound
 	}
@@ -102,8 +102,24 @@ func (s *Store) take(ctx context.Context, targets []any, query string, args ...a
 
 // insert writes one row of the columns, which name the table themselves.
 func (s *Store) insert(ctx context.Context, table, columns string, values []any) error {
-	query := "INSERT INTO " + table + " (" + strings.ReplaceAll(columns, table+".", "") + ") VALUES (?" + strings.Repeat(", ?", len(values)-1) + ")"
-	return known(s.db(ctx).Exec(query, values...).Error)
+	var query strings.Builder
+	query.WriteString("INSERT INTO " + table + " (" + strings.ReplaceAll(columns, table+".", "") + ") VALUES ($1")
+	for i := 2; i <= len(values); i++ {
+		query.WriteString(", $" + strconv.Itoa(i))
+	}
+	query.WriteByte(')')
+	_, err := s.direct(ctx).ExecContext(ctx, query.String(), values...)
+	return known(err)
+}
+
+// decide runs a statement, with parameters $1 and so on, that changes one row or none, and reports whether it did.
+func (s *Store) decide(ctx context.Context, statement string, args ...any) (bool, error) {
+	res, err := s.direct(ctx).ExecContext(ctx, statement, args...)
+	if err != nil {
+		return false, known(err)
+	}
+	rows, err := res.RowsAffected()
+	return rows == 1, known(err)
 }
 
 // fromJSON scans a JSON column into what it points at.

@@ -69,8 +69,8 @@ func (s *Store) RenewSession(ctx context.Context, oldSecretHash []byte, ses *Ses
 func (s *Store) SessionBySecret(ctx context.Context, secretHash []byte, now time.Time) (*Session, error) {
 	ses := &Session{User: &User{}}
 	err := s.take(ctx, append(ses.targets(), ses.User.targets()...), "SELECT "+sessionColumns+", "+userColumns+
-		" FROM sessions JOIN users ON users.id = sessions.user_id WHERE sessions.secret_hash = ?"+
-		" AND sessions.ended_at IS NULL AND sessions.idle_expires_at > ? AND sessions.expires_at > ?", secretHash, now, now)
+		" FROM sessions JOIN users ON users.id = sessions.user_id WHERE sessions.secret_hash = $1"+
+		" AND sessions.ended_at IS NULL AND sessions.idle_expires_at > $2 AND sessions.expires_at > $2", secretHash, now)
 	if err != nil {
 		return nil, fmt.Errorf("session by secret: %w", err)
 	}
