@@ -58,9 +58,7 @@ func (p *Provider) removeConsent(c echo.Context) error {
 	if !isText(clientID) {
 		return store.ErrNotFound
 	}
-	event := store.AuditEvent{
-		ActorType: store.ActorUser, ActorID: ses.UserID, Action: "consent.remove", TargetType: "client", TargetID: clientID,
-	}
+	event := auditEvent(c, ses.UserID, "consent.remove", "client", clientID)
 	ctx := c.Request().Context()
 	if client, err := p.clients.get(ctx, clientID); err == nil {
 		event.ApplicationID = client.ApplicationID

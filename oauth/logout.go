@@ -112,7 +112,14 @@ func (p *Provider) endHinted(c echo.Context, l *logout, ses *store.Session) erro
 	return p.Store.Tx(c.Request().Context(), func(ctx context.Context) error {
 		if l.hint != nil && (ses == nil || ses.ID != l.hint.SessionID) {
 			err := p.Store.EndSession(ctx, l.hint.Subject, l.hint.SessionID, store.ReasonSignedOut, p.now())
-			if err != nil && !errors.Is(err, store.ErrNotFound) {
+			if err == nil {
+				event := auditEvent(c, l.hint.Subject, "session.end", "session", l.hint.SessionID)
+				event.Changes = map[string]store.Change{"reason": {After: store.ReasonSignedOut}}
+				err = p.Store.Audit(ctx, event)
+			} else if errors.Is(err, store.ErrNotFound) {
+				err = nil
+			}
+			if err != nil {
 				return err
 			}
 			if err := p.Store.RevokeSessionGrants(ctx, []string{l.hint.SessionID}, store.ReasonSignedOut); err != nil {

@@ -151,5 +151,7 @@ func TestLogoutOfOneSession(t *testing.T) {
 		require.Equal(t, "/signed-out", nobody.endSession("id_token_hint", other.ID).location.Path)
 		require.True(t, there.signedOut())
 		w.over(w.web, other)
+		ended := w.claims(other.ID)["sid"].(string)
+		require.Equal(t, []string{"session.end session " + ended}, w.audited("session", ended), "once, also by a browser without the cookie")
 	})
 }

@@ -247,7 +247,7 @@ func (p *Provider) consent(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.recordConsent(c.Request().Context(), w, scopes); err != nil {
+	if err := p.recordConsent(c, w, scopes); err != nil {
 		return err
 	}
 	return p.proceed(c, w)
@@ -270,9 +270,9 @@ func chosen(asked []string, ticked *[]string) ([]string, error) {
 
 // recordConsent notes the yes in this request and for the next ones: what was granted before stays, but for the scopes
 // that the person was asked about again and left out.
-func (p *Provider) recordConsent(ctx context.Context, w *waiting, scopes []string) error {
+func (p *Provider) recordConsent(c echo.Context, w *waiting, scopes []string) error {
 	user, client := w.session.UserID, w.request.client.ID
-	return p.Store.Tx(ctx, func(ctx context.Context) error {
+	return p.Store.Tx(c.Request().Context(), func(ctx context.Context) error {
 		if err := p.Store.RecordConsent(ctx, w.record, user, scopes); err != nil {
 			return closedMeanwhile(err)
 		}
@@ -291,11 +291,10 @@ func (p *Provider) recordConsent(ctx context.Context, w *waiting, scopes []strin
 		if err := p.Store.SaveConsent(ctx, user, client, all); err != nil {
 			return err
 		}
-		return p.Store.Audit(ctx, store.AuditEvent{
-			ActorType: store.ActorUser, ActorID: user, Action: "consent.grant", TargetType: "client", TargetID: client,
-			ApplicationID: w.request.client.ApplicationID,
-			Changes:       map[string]store.Change{"scopes": {Before: before, After: all}},
-		})
+		event := auditEvent(c, user, "consent.grant", "client", client)
+		event.ApplicationID = w.request.client.ApplicationID
+		event.Changes = map[string]store.Change{"scopes": {Before: before, After: all}}
+		return p.Store.Audit(ctx, event)
 	})
 }
 

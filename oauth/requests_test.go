@@ -359,6 +359,25 @@ func TestConsentsAreListed(t *testing.T) {
 	})
 }
 
+// audited returns what the person did to the target, the latest first. Each event says from where.
+func (w *world) audited(targetType, targetID string) []string {
+	w.Helper()
+	page, err := w.store.AuditEvents(w.Context(), store.AuditQuery{ActorID: w.person.ID, TargetType: targetType, TargetID: targetID, Limit: 10})
+	require.NoError(w, err)
+	var events []string
+	for _, e := range page.Entries {
+		require.Equal(w, store.ActorUser, e.ActorType)
+		require.NotEmpty(w, e.IP)
+		require.NotEmpty(w, e.UserAgent)
+		require.NotEmpty(w, e.RequestID)
+		if e.TargetType == "client" {
+			require.Equal(w, w.web.ApplicationID, e.ApplicationID)
+		}
+		events = append(events, e.Action+" "+e.TargetType+" "+e.TargetID)
+	}
+	return events
+}
+
 // Removing an application ends what it holds, on every path (contract: consents).
 func TestConsentIsRemoved(t *testing.T) {
 	each(t, func(w *world) {
@@ -382,6 +401,7 @@ func TestConsentIsRemoved(t *testing.T) {
 		b.asked("/consent", request(w.web))
 		b.remove(consentsPath+"/"+w.web.ID).problem(404, "NOT_FOUND")
 		b.remove(consentsPath+"/unknown").problem(404, "NOT_FOUND")
+		require.Equal(w, []string{"consent.remove client " + w.web.ID, "consent.grant client " + w.web.ID}, w.audited("client", w.web.ID))
 
 		require.True(w, w.active(kept.Access), "the person's other applications stay")
 		require.True(w, w.active(hers.Access), "and so do other people")
