@@ -91,7 +91,9 @@ func run(ctx context.Context, cfg *config.Config, out, logs io.Writer, ready fun
 	if err != nil {
 		return err
 	}
-	operators := &admin.Handler{Store: db, Sessions: people.Sessions, Tokens: provider, SameOrigin: people.Origins.SameOrigin, Now: time.Now}
+	operators := &admin.Handler{
+		Store: db, Sessions: people.Sessions, Tokens: provider, SameOrigin: people.Origins.SameOrigin, Now: time.Now, Log: log,
+	}
 	pages := &ui.Handler{Dist: ui.Dist(), HTTPS: https(cfg)}
 	health := &health{Store: db, Started: started}
 

@@ -504,6 +504,21 @@ func TestDeadline(t *testing.T) {
 	assert.NotEmpty(t, rec.Header().Get("Retry-After"))
 }
 
+// A download takes as long as its reader needs.
+func TestStreamsHaveNoDeadline(t *testing.T) {
+	e := newRouter(config.Default(), zerolog.Nop())
+	for path, want := range map[string]bool{"/api/admin/audit/export": false, "/api/admin/audit": true} {
+		e.GET(path, func(c echo.Context) error {
+			_, bounded := c.Request().Context().Deadline()
+			assert.Equal(t, want, bounded, path)
+			return c.NoContent(http.StatusNoContent)
+		})
+		rec := httptest.NewRecorder()
+		e.ServeHTTP(rec, httptest.NewRequest("GET", path, nil))
+		assert.Equal(t, 204, rec.Code)
+	}
+}
+
 func TestSecurityHeaders(t *testing.T) {
 	for url, want := range map[string]string{"http://localhost": "", "https://auth.example.com": "max-age=31536000"} {
 		cfg := config.Default()

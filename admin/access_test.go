@@ -24,6 +24,7 @@ var routes = []struct{ method, path, body string }{
 	{"GET", "/applications/crm/clients/crm-web", ""},
 	{"PATCH", "/applications/crm/clients/crm-web", `{"name":"Other"}`},
 	{"POST", "/applications/crm/clients/crm-web/rotate-secret", `{}`},
+	{"GET", "/audit", ""},
 	{"DELETE", "/applications/crm/clients/crm-web", ""},
 	{"DELETE", "/applications/crm", ""},
 }

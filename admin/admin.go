@@ -12,6 +12,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/labstack/echo/v4"
+	"github.com/rs/zerolog"
 
 	"auth-service/store"
 )
@@ -36,6 +37,7 @@ type Handler struct {
 	// without: no page can make a browser send one.
 	SameOrigin echo.MiddlewareFunc
 	Now        func() time.Time
+	Log        zerolog.Logger
 }
 
 // Mount registers the routes with the API that also has the account routes, so that one document describes all of them.
@@ -45,6 +47,7 @@ func (h *Handler) Mount(api huma.API) {
 	group.UseMiddleware(h.access(api))
 	h.mountApplications(group)
 	h.mountClients(group)
+	h.mountAudit(group)
 }
 
 // operation fills in what all routes here have in common.
