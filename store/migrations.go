@@ -16,7 +16,7 @@ func migrations() []*gormigrate.Migration {
 		migration("2026-11-23-oauth", createOAuth),
 		migration("2026-11-23-administration", createAdministration),
 		migration("2026-11-23-reaping", createReaping),
-		migration("2026-11-24-audit", indexAudit),
+		migration("2026-11-23-audit", indexAudit),
 	}
 }
 
