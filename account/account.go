@@ -1,6 +1,9 @@
 // Package account is what people do to their own account: sign up and in, see and end sessions, change password and
 // profile, leave. Its wire is that of better-auth, so that better-auth/client works against it.
 //
+// The rules about people that administrators and the command line share, above all the ladder of roles, are here, too: see
+// ladder.go. Their HTTP routes are package admin's.
+//
 // Start with Service and its Mount. Sessions.Current is how the other packages learn who is in front of the browser, and
 // Origins.SameOrigin keeps other sites from acting in their name. It issues no OAuth tokens: package oauth does, and reads
 // the session.

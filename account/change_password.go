@@ -72,7 +72,7 @@ func (s *Service) replacePassword(ctx context.Context, c echo.Context, ses *stor
 		if err := s.signOutEverywhere(ctx, user.ID, store.ReasonPasswordChanged); err != nil {
 			return err
 		}
-		if err := s.Store.Audit(ctx, ActorOf(c, user.ID).event("user.change_password", "user", user.ID)); err != nil {
+		if err := s.Store.Audit(ctx, ActorOf(c, user.ID).Event("user.change_password", "user", user.ID)); err != nil {
 			return err
 		}
 		begun, err = s.begin(ctx, c, user, ses.Remember)

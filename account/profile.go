@@ -80,7 +80,7 @@ func (s *Service) updateUser(ctx context.Context, in *input[updateUserRequest]) 
 		if err := s.Store.UpdateProfile(ctx, ses.UserID, profile, s.now()); err != nil {
 			return err
 		}
-		event := by.event("user.update", "user", ses.UserID)
+		event := by.Event("user.update", "user", ses.UserID)
 		event.Changes = map[string]store.Change{}
 		if profile.Name != nil {
 			event.Changes["name"] = store.Change{Before: ses.User.Name, After: *profile.Name}
@@ -145,26 +145,13 @@ func (s *Service) deleteUser(ctx context.Context, in *struct {
 	case s.now().Sub(ses.AuthTime) > freshFor:
 		return nil, errNotFresh
 	}
-	if err := s.delete(ctx, ActorOf(c, ses.UserID), ses.UserID); err != nil {
+	if err := s.delete(ctx, ActorOf(c, ses.UserID), ses.UserID, nil); err != nil {
 		return nil, err
 	}
 	if err := s.Sessions.Forget(c); err != nil {
 		return nil, err
 	}
 	return reply(successBody{Success: true, Message: "User deleted"}), nil
-}
-
-// delete revokes first: the grants are deleted with their person, and the revocations must outlive both.
-func (s *Service) delete(ctx context.Context, by Actor, userID string) error {
-	return s.Store.Tx(ctx, func(ctx context.Context) error {
-		if err := s.Store.RevokeUserGrants(ctx, userID, store.ReasonUserDeleted); err != nil {
-			return err
-		}
-		if err := s.Store.DeleteUser(ctx, userID, s.now()); err != nil {
-			return lastSuperadmin(err)
-		}
-		return s.Store.Audit(ctx, by.event("user.delete", "user", userID))
-	})
 }
 
 type accountBody struct {

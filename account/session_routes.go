@@ -3,7 +3,6 @@ package account
 import (
 	"context"
 	"net/http"
-	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -72,19 +71,11 @@ func (s *Service) revokeSession(ctx context.Context, in *input[revokeSessionRequ
 		return reply(statusBody{true}), nil
 	}
 	err = s.Store.Tx(ctx, func(ctx context.Context) error {
-		err := s.Store.EndSession(ctx, ses.UserID, id, store.ReasonSessionRevoked, s.now())
+		err := s.endSession(ctx, ActorOf(c, ses.UserID), ses.UserID, id)
 		if isNotFound(err) {
 			return nil
 		}
-		if err != nil {
-			return err
-		}
-		if err := s.Store.RevokeSessionGrants(ctx, []string{id}, store.ReasonSignedOut); err != nil {
-			return err
-		}
-		event := ActorOf(c, ses.UserID).event("session.end", "session", id)
-		event.Changes = map[string]store.Change{"reason": {After: store.ReasonSessionRevoked}}
-		return s.Store.Audit(ctx, event)
+		return err
 	})
 	if err == nil && id == ses.ID {
 		err = s.Sessions.Forget(c)
@@ -121,18 +112,7 @@ func (s *Service) revokeAll(ctx context.Context, keep func(*store.Session) strin
 	}
 	c, kept := exchange(ctx), keep(ses)
 	err = s.Store.Tx(ctx, func(ctx context.Context) error {
-		ids, err := s.Store.EndUserSessions(ctx, ses.UserID, kept, store.ReasonSessionRevoked, s.now())
-		if err != nil || len(ids) == 0 {
-			return err
-		}
-		for batch := range slices.Chunk(ids, 500) { // a statement takes a bounded number of parameters
-			if err := s.Store.RevokeSessionGrants(ctx, batch, store.ReasonSignedOut); err != nil {
-				return err
-			}
-		}
-		event := ActorOf(c, ses.UserID).event("session.end_all", "user", ses.UserID)
-		event.Changes = map[string]store.Change{"sessions": {Before: len(ids), After: 0}}
-		return s.Store.Audit(ctx, event)
+		return s.endSessions(ctx, ActorOf(c, ses.UserID), ses.UserID, kept)
 	})
 	if err == nil && kept == "" {
 		err = s.Sessions.Forget(c)

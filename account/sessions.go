@@ -261,7 +261,7 @@ func (s *Sessions) endBehind(ctx context.Context, c echo.Context, secret, reason
 	if err := s.Store.RevokeSessionGrants(ctx, []string{old.ID}, store.ReasonSignedOut); err != nil {
 		return err
 	}
-	event := ActorOf(c, old.UserID).event("session.end", "session", old.ID)
+	event := ActorOf(c, old.UserID).Event("session.end", "session", old.ID)
 	event.Changes = map[string]store.Change{"reason": {After: reason}}
 	return s.Store.Audit(ctx, event)
 }

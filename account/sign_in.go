@@ -58,13 +58,13 @@ func (s *Service) signUp(ctx context.Context, in *input[signUpRequest]) (*answer
 	if err := s.Throttle.Addresses.Allow(c.RealIP(), signUpCost); err != nil {
 		return nil, err
 	}
-	user, err := s.newUser(ctx, NewUser{Email: req.Email, Name: req.Name, Image: req.Image, Password: req.Password, Role: store.RoleUser})
-	if err != nil {
+	user := &store.User{Email: req.Email, Name: req.Name, Image: req.Image}
+	if err := s.PrepareUser(ctx, store.Actor{}, user, &req.Password); err != nil {
 		return nil, err
 	}
 	var ses *store.Session
-	err = s.Store.Tx(ctx, func(ctx context.Context) error {
-		if err := s.insertUser(ctx, ActorOf(c, user.ID), user); err != nil {
+	err := s.Store.Tx(ctx, func(ctx context.Context) (err error) {
+		if err := s.InsertUser(ctx, ActorOf(c, user.ID), user); err != nil {
 			return err
 		}
 		ses, err = s.begin(ctx, c, user, orTrue(req.RememberMe))
@@ -201,7 +201,7 @@ func (s *Service) failed(ctx context.Context, c echo.Context, userID string, a a
 		return answer
 	}
 	by := ActorOf(c, "")
-	event := by.event("sign_in.throttle", "user", userID) // also for nobody, so that the time tells nothing
+	event := by.Event("sign_in.throttle", "user", userID) // also for nobody, so that the time tells nothing
 	event.Changes = map[string]store.Change{"waitSeconds": {After: a.wait.Seconds()}}
 	if err := s.Store.Audit(ctx, event); err != nil {
 		return err
@@ -238,7 +238,7 @@ func (s *Service) begin(ctx context.Context, c echo.Context, user *store.User, r
 		return nil, err
 	}
 	s.Store.AfterCommit(ctx, func() { s.Devices.remember(c, user.ID) })
-	return ses, s.Store.Audit(ctx, ActorOf(c, user.ID).event("session.create", "session", ses.ID))
+	return ses, s.Store.Audit(ctx, ActorOf(c, user.ID).Event("session.create", "session", ses.ID))
 }
 
 type successBody struct {

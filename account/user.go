@@ -7,7 +7,6 @@ import (
 	"net/mail"
 	"net/url"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -25,11 +24,8 @@ const (
 )
 
 var (
-	errInvalidEmail   = problem.New(http.StatusBadRequest, "INVALID_EMAIL", "This is not an e-mail address.")
-	errInvalidRole    = problem.New(http.StatusBadRequest, "INVALID_ROLE", "The role must be user, admin or superadmin.")
-	errForbidden      = problem.New(http.StatusForbidden, "FORBIDDEN", "Only a superadmin may grant, change or remove this role.")
-	errLastSuperadmin = problem.New(http.StatusConflict, "LAST_SUPERADMIN", "The last superadmin must stay: appoint another one first.")
-	errDisableSelf    = problem.New(http.StatusConflict, "CANNOT_DISABLE_SELF", "You cannot disable your own account.")
+	errInvalidEmail = problem.New(http.StatusBadRequest, "INVALID_EMAIL", "This is not an e-mail address.")
+	errInvalidRole  = problem.New(http.StatusBadRequest, "INVALID_ROLE", "The role must be user, admin or superadmin.")
 
 	// errUserExists has one text for all addresses. That it exists at all tells who tries that the address is taken; see signUp.
 	errUserExists = problem.New(http.StatusUnprocessableEntity, "USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL",
@@ -46,159 +42,76 @@ type NewUser struct {
 	EmailVerified bool
 }
 
-// CreateUser creates a person, for the command line, the first start and administrators. The error is one of package
-// problem's for everything that the caller can mend.
-func (s *Service) CreateUser(ctx context.Context, by Actor, in NewUser) (*store.User, error) {
-	if in.Role == "" {
-		in.Role = store.RoleUser
-	}
-	if rung(in.Role) < 0 {
-		return nil, errInvalidRole
-	}
-	if in.Role != store.RoleUser && !by.mayAppoint() {
-		return nil, errForbidden
-	}
-	user, err := s.newUser(ctx, in)
-	if err != nil {
+// CreateUser creates a person, for the command line and the first start. The error is one of package problem's for
+// everything that the caller can mend.
+func (s *Service) CreateUser(ctx context.Context, by store.Actor, in NewUser) (*store.User, error) {
+	user := &store.User{Email: in.Email, EmailVerified: in.EmailVerified, Name: in.Name, Image: in.Image, Role: in.Role}
+	if err := s.PrepareUser(ctx, by, user, &in.Password); err != nil {
 		return nil, err
 	}
-	return user, s.Store.Tx(ctx, func(ctx context.Context) error { return s.insertUser(ctx, by, user) })
+	return user, s.InsertUser(ctx, by, user)
 }
 
-// newUser checks what was given and hashes the password, which takes long and so happens outside any transaction.
-func (s *Service) newUser(ctx context.Context, in NewUser) (*store.User, error) {
-	email, err := normalizeEmail(in.Email)
-	if err != nil {
-		return nil, err
+// PrepareUser checks and completes somebody to be created; nil is no password. It hashes the password, which takes long and
+// so happens outside any transaction.
+func (s *Service) PrepareUser(ctx context.Context, by store.Actor, user *store.User, password *string) error {
+	if user.Role == "" {
+		user.Role = store.RoleUser
 	}
-	name, err := checkName(in.Name)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkImage(in.Image); err != nil {
-		return nil, err
-	}
-	if err := s.Policy.Check(in.Password); err != nil {
-		return nil, err
-	}
-	hash, err := s.Hasher.Hash(ctx, in.Password)
-	if err != nil {
-		return nil, err
-	}
-	now := s.now()
-	return &store.User{
-		ID: store.NewID(), Email: email, EmailVerified: in.EmailVerified, Name: name, Image: in.Image,
-		Role: in.Role, PasswordHash: hash, CreatedAt: now, UpdatedAt: now,
-	}, nil
-}
-
-func (s *Service) insertUser(ctx context.Context, by Actor, user *store.User) error {
-	if err := s.Store.CreateUser(ctx, user); err != nil {
-		if errors.Is(err, store.ErrConflict) {
-			return errUserExists.Because(err)
-		}
+	if err := checkRole(user.Role); err != nil {
 		return err
 	}
-	event := by.event("user.create", "user", user.ID)
-	event.Changes = map[string]store.Change{"role": {After: user.Role}}
-	return s.Store.Audit(ctx, event)
+	if err := mayManage(by, user); err != nil {
+		return err
+	}
+	var err error
+	if user.Email, err = normalizeEmail(user.Email); err != nil {
+		return err
+	}
+	if user.Name, err = checkName(user.Name); err != nil {
+		return err
+	}
+	if err := checkImage(user.Image); err != nil {
+		return err
+	}
+	if password != nil {
+		if err := s.Policy.Check(*password); err != nil {
+			return err
+		}
+		if user.PasswordHash, err = s.Hasher.Hash(ctx, *password); err != nil {
+			return err
+		}
+	}
+	user.ID, user.CreatedAt = store.NewID(), s.now()
+	user.UpdatedAt = user.CreatedAt
+	return nil
 }
 
-// SetRole moves a person on the ladder. Whoever stands above the rung of a user, before or after, is a superadmin's
-// concern alone, and the last superadmin stays. It ends the person's sessions and grants: what they hold was given to
-// somebody with other rights.
-func (s *Service) SetRole(ctx context.Context, by Actor, userID, role string) error {
-	if rung(role) < 0 {
-		return errInvalidRole
-	}
+// InsertUser creates somebody whom PrepareUser prepared.
+func (s *Service) InsertUser(ctx context.Context, by store.Actor, user *store.User) error {
 	return s.Store.Tx(ctx, func(ctx context.Context) error {
-		user, err := s.Store.UserByID(ctx, userID)
-		if err != nil {
-			return err
+		if err := s.Store.CreateUser(ctx, user); err != nil {
+			return emailTaken(err)
 		}
-		if user.Role == role {
-			return nil
-		}
-		if !by.mayAppoint() { // one of the two rungs is above user, since they differ
-			return errForbidden
-		}
-		if err := s.Store.SetRole(ctx, userID, role, s.now()); err != nil {
-			return lastSuperadmin(err)
-		}
-		if err := s.signOutEverywhere(ctx, userID, store.ReasonRoleChanged); err != nil {
-			return err
-		}
-		event := by.event("user.set_role", "user", userID)
-		event.Changes = map[string]store.Change{"role": {Before: user.Role, After: role}}
+		event := by.Event("user.create", "user", user.ID)
+		event.Changes = userChanges(&store.User{}, user)
 		return s.Store.Audit(ctx, event)
 	})
 }
 
-// Disable shuts a person out until the given time, or for good when it is nil, and ends their sessions and grants.
-func (s *Service) Disable(ctx context.Context, by Actor, userID, reason string, until *time.Time) error {
-	if by.Type == store.ActorUser && by.ID == userID {
-		return errDisableSelf
-	}
-	return s.Store.Tx(ctx, func(ctx context.Context) error {
-		user, err := s.Store.UserByID(ctx, userID)
-		if err != nil {
-			return err
-		}
-		if user.Administrator() && !by.mayAppoint() {
-			return errForbidden
-		}
-		if err := s.Store.DisableUser(ctx, userID, reason, until, s.now()); err != nil {
-			return lastSuperadmin(err)
-		}
-		if err := s.signOutEverywhere(ctx, userID, store.ReasonUserDisabled); err != nil {
-			return err
-		}
-		event := by.event("user.disable", "user", userID)
-		event.Changes = map[string]store.Change{"reason": {After: reason}}
-		return s.Store.Audit(ctx, event)
-	})
-}
-
-// Enable lets a person in again.
-func (s *Service) Enable(ctx context.Context, by Actor, userID string) error {
-	return s.Store.Tx(ctx, func(ctx context.Context) error {
-		user, err := s.Store.UserByID(ctx, userID)
-		if err != nil {
-			return err
-		}
-		if user.Administrator() && !by.mayAppoint() {
-			return errForbidden
-		}
-		if err := s.Store.EnableUser(ctx, userID, s.now()); err != nil {
-			return err
-		}
-		return s.Store.Audit(ctx, by.event("user.enable", "user", userID))
-	})
-}
-
-// signOutEverywhere ends every session and every grant of the person.
-func (s *Service) signOutEverywhere(ctx context.Context, userID, reason string) error {
-	if _, err := s.Store.EndUserSessions(ctx, userID, "", reason, s.now()); err != nil {
-		return err
-	}
-	return s.Store.RevokeUserGrants(ctx, userID, reason)
-}
-
-func lastSuperadmin(err error) error {
-	if errors.Is(err, store.ErrLastSuperadmin) {
-		return errLastSuperadmin
+func emailTaken(err error) error {
+	if errors.Is(err, store.ErrConflict) {
+		return errUserExists.Because(err)
 	}
 	return err
 }
 
-// rung is the place of a role on the ladder, or -1.
-func rung(role string) int {
-	for i, r := range []string{store.RoleUser, store.RoleAdmin, store.RoleSuperadmin} {
-		if r == role {
-			return i
-		}
+func checkRole(role string) error {
+	switch role {
+	case store.RoleUser, store.RoleAdmin, store.RoleSuperadmin:
+		return nil
 	}
-	return -1
+	return errInvalidRole
 }
 
 // normalizeEmail returns the address in the one form under which we keep it: lower case, the domain in its ASCII form.

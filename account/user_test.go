@@ -26,8 +26,8 @@ func (s *server) create(email, role string) *store.User {
 	return u
 }
 
-func by(u *store.User) account.Actor {
-	return account.Actor{Type: store.ActorUser, ID: u.ID, Role: u.Role}
+func by(u *store.User) store.Actor {
+	return store.Actor{Type: store.ActorUser, ID: u.ID, Superadmin: u.Role == store.RoleSuperadmin}
 }
 
 func TestCreateUser(t *testing.T) {
@@ -80,12 +80,12 @@ func TestTheLadder(t *testing.T) {
 			{admin, admin, store.RoleSuperadmin}, {admin, user, store.RoleAdmin}, {admin, second, store.RoleUser},
 			{admin, root, store.RoleUser}, {user, user, store.RoleAdmin},
 		} {
-			refusedWith(t, s.svc.SetRole(ctx, by(tt.actor), tt.target.ID, tt.role), http.StatusForbidden, "FORBIDDEN")
+			refusedWith(t, s.svc.SetRole(ctx, by(tt.actor), tt.target.ID, tt.role), http.StatusForbidden, "SUPERADMIN_REQUIRED")
 		}
 		_, err := s.svc.CreateUser(ctx, by(admin), account.NewUser{Email: "x@example.com", Name: "X", Password: password, Role: store.RoleAdmin})
-		refusedWith(t, err, http.StatusForbidden, "FORBIDDEN")
-		refusedWith(t, s.svc.Disable(ctx, by(admin), root.ID, "", nil), http.StatusForbidden, "FORBIDDEN")
-		refusedWith(t, s.svc.Enable(ctx, by(admin), second.ID), http.StatusForbidden, "FORBIDDEN")
+		refusedWith(t, err, http.StatusForbidden, "SUPERADMIN_REQUIRED")
+		refusedWith(t, s.svc.Disable(ctx, by(admin), root.ID, "", nil), http.StatusForbidden, "SUPERADMIN_REQUIRED")
+		refusedWith(t, s.svc.Enable(ctx, by(admin), second.ID), http.StatusForbidden, "SUPERADMIN_REQUIRED")
 		refusedWith(t, s.svc.SetRole(ctx, by(root), user.ID, "owner"), http.StatusBadRequest, "INVALID_ROLE")
 		refusedWith(t, s.svc.SetRole(ctx, by(root), "nobody", store.RoleAdmin), http.StatusNotFound, "NOT_FOUND")
 
@@ -125,7 +125,7 @@ func TestDisableEndsEverything(t *testing.T) {
 		b := s.browser()
 		id := b.signUp(email).json()["user"].(object)["id"].(string)
 		bound, offline := s.grants(b)
-		self := account.Actor{Type: store.ActorUser, ID: id, Role: store.RoleSuperadmin}
+		self := store.Actor{Type: store.ActorUser, ID: id, Superadmin: true}
 		refusedWith(t, s.svc.Disable(t.Context(), self, id, "", nil), http.StatusConflict, "CANNOT_DISABLE_SELF")
 		require.True(t, b.signedIn())
 		require.NoError(t, s.svc.Disable(t.Context(), system, id, "left", nil))

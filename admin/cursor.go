@@ -44,7 +44,7 @@ func cursorAfter(a *store.Application, sort, column string) cursor {
 }
 
 // position reads a cursor that was made for the same sort order. The database must not see what it cannot compare.
-func position(raw, sort, column string) (*store.ApplicationPosition, error) {
+func position(raw, sort, column string) (*store.Position, error) {
 	text, err := base64.RawURLEncoding.Strict().DecodeString(raw)
 	if err != nil {
 		return nil, errCursor
@@ -58,12 +58,12 @@ func position(raw, sort, column string) (*store.ApplicationPosition, error) {
 	if _, err := decoder.Token(); err != io.EOF {
 		return nil, errCursor
 	}
-	if column == store.ByName {
-		return &store.ApplicationPosition{Value: c.Value, ID: c.ID}, nil
+	if column == store.ByName || column == store.ByEmail {
+		return &store.Position{Value: c.Value, ID: c.ID}, nil
 	}
 	at, err := time.Parse(time.RFC3339Nano, c.Value)
 	if err != nil || at.Year() < 1 || at.Year() > 9999 {
 		return nil, errCursor
 	}
-	return &store.ApplicationPosition{Value: at.UTC(), ID: c.ID}, nil
+	return &store.Position{Value: at.UTC(), ID: c.ID}, nil
 }

@@ -64,13 +64,13 @@ type ApplicationQuery struct {
 	Type       string // those with a client of this type; empty for all
 	Sort       string // ByCreation (also when empty), ByName or ByUpdate
 	Descending bool
-	After      *ApplicationPosition // where the page before ended; nil for the first one
+	After      *Position // where the page before ended; nil for the first one
 	Limit      int
 	CountTo    int64 // up to how many matches are counted exactly
 }
 
-// An ApplicationPosition is the place of a row in the order of a list: the value that it is sorted by, and its id.
-type ApplicationPosition struct {
+// A Position is the place of a row in the order of a list: the value that it is sorted by, and its id.
+type Position struct {
 	Value any // a time.Time or a string, as the query's Sort demands
 	ID    string
 }

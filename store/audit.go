@@ -17,6 +17,24 @@ const (
 	ActorSystem = "system" // the command line, or the server itself
 )
 
+// An Actor is who does something, for the audit log and for the ladder of roles.
+type Actor struct {
+	Type       string // ActorUser, ActorClient or ActorSystem
+	ID         string
+	Superadmin bool // may grant, change and remove the roles above that of a user; a client never may
+	IP         string
+	UserAgent  string
+	RequestID  string
+}
+
+// Event returns what a does to the target, ready to be completed and given to Audit.
+func (a Actor) Event(action, targetType, targetID string) AuditEvent {
+	return AuditEvent{
+		ActorType: a.Type, ActorID: a.ID, Action: action, TargetType: targetType, TargetID: targetID,
+		IP: a.IP, UserAgent: a.UserAgent, RequestID: a.RequestID,
+	}
+}
+
 // An AuditEvent records who did what to whom. Changes holds before and after of the fields that changed, secrets left out.
 type AuditEvent struct {
 	ID             string `gorm:"primaryKey"`

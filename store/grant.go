@@ -20,6 +20,7 @@ const (
 	ReasonUserDeleted     = "user_deleted"
 	ReasonPasswordChanged = "password_changed"
 	ReasonRoleChanged     = "role_changed"
+	ReasonEmailChanged    = "email_changed"
 	ReasonClientDisabled  = "client_disabled"
 	ReasonClientDeleted   = "client_deleted"
 )

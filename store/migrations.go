@@ -17,20 +17,25 @@ func migrations() []*gormigrate.Migration {
 		migration("2026-11-23-administration", createAdministration),
 		migration("2026-11-23-reaping", createReaping),
 		migration("2026-11-23-audit", indexAudit),
+		migration("2026-11-23-user-lists", createUserLists),
 	}
 }
 
 // migration turns portable SQL into a gormigrate step. Three column types differ between the engines and are
-// written as TIME, BYTES and JSON; SQLite must see "datetime" so that its driver converts integer times back.
-// So does the noun of an audit event's action, written as NOUN.
+// written as TIME, BYTES and JSON; SQLite must see "datetime" so that its driver converts integer times back. So do the noun
+// of an audit event's action, written as NOUN, and the collation that orders text by its bytes, SQLite's own, written as
+// BYTEWISE. A statement after POSTGRES is for that engine alone.
 func migration(id, sql string) *gormigrate.Migration {
 	return &gormigrate.Migration{ID: id, Migrate: func(tx *gorm.DB) error {
-		types := strings.NewReplacer(" TIME", " timestamptz", " BYTES", " bytea", " JSON", " text", "NOUN", auditNoun(dialectPostgres))
+		types := strings.NewReplacer(" TIME", " timestamptz", " BYTES", " bytea", " JSON", " text",
+			" BYTEWISE", ` COLLATE "C"`, "NOUN", auditNoun(dialectPostgres))
 		if tx.Name() == "sqlite" {
-			types = strings.NewReplacer(" TIME", " datetime", " BYTES", " blob", " JSON", " text", "NOUN", auditNoun(dialectSQLite))
+			types = strings.NewReplacer(" TIME", " datetime", " BYTES", " blob", " JSON", " text",
+				" BYTEWISE", "", "NOUN", auditNoun(dialectSQLite))
 		}
 		for _, statement := range strings.Split(types.Replace(sql), ";\n") {
-			if strings.TrimSpace(statement) == "" {
+			statement, postgres := strings.CutPrefix(strings.TrimSpace(statement), "POSTGRES ")
+			if statement == "" || postgres && tx.Name() == "sqlite" {
 				continue
 			}
 			if err := tx.Exec(statement).Error; err != nil {
@@ -300,4 +305,12 @@ CREATE INDEX audit_events_action ON audit_events (action, created_at, id);
 CREATE INDEX audit_events_noun ON audit_events ((NOUN), created_at, id);
 CREATE INDEX audit_events_application_id ON audit_events (application_id, created_at, id) WHERE application_id <> '';
 CREATE INDEX audit_events_organization_id ON audit_events (organization_id, created_at, id) WHERE organization_id <> '';
+`
+
+// The lists of people sort and search by these. Ordered by bytes, "begins with" is a range, whatever the database's
+// locale; in SQLite users_email is such an index.
+const createUserLists = `
+POSTGRES CREATE INDEX users_by_email ON users (email BYTEWISE, id);
+CREATE INDEX users_by_name ON users (lower(name) BYTEWISE, id);
+CREATE INDEX users_disabled ON users (created_at, id) WHERE disabled_at IS NOT NULL;
 `

@@ -11,7 +11,7 @@ import (
 // Why a browser session ended, beside the reasons that it shares with grants.
 const (
 	ReasonReplaced       = "replaced"        // a new sign-in in the same browser
-	ReasonSessionRevoked = "session_revoked" // by the person, from a list
+	ReasonSessionRevoked = "session_revoked" // by the person or an operator, from a list
 )
 
 // A Session is one signed-in browser. Its cookie holds a random secret of which only the SHA-256 is kept; ID is the

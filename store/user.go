@@ -132,15 +132,41 @@ func (s *Store) UpdateProfile(ctx context.Context, id string, p Profile, now tim
 	return s.updateUser(ctx, id, set)
 }
 
-// SetRole moves the person to a rung. It returns ErrLastSuperadmin when nobody would be left on the highest one; the
-// caller runs it in a transaction.
-func (s *Store) SetRole(ctx context.Context, id, role string, now time.Time) error {
-	if role != RoleSuperadmin {
-		if err := s.keepSuperadmin(ctx, id, now); err != nil {
+// A UserPatch is what administrators may change about people; nil leaves a field as it is.
+type UserPatch struct {
+	Name, Email, Image, Role *string
+	EmailVerified            *bool
+}
+
+// LockUser is UserByID for those who will write: until the transaction in ctx ends, nobody else gets past this call for
+// the same person. With a superadmin it locks them all, in one order, so that two who remove each other wait and don't
+// deadlock.
+func (s *Store) LockUser(ctx context.Context, id string) (*User, error) {
+	var rows []User
+	err := s.db(ctx).Clauses(clause.Locking{Strength: "UPDATE"}).Order("id").
+		Find(&rows, "id = ? OR "+isSuperadmin+" AND (SELECT role FROM users WHERE id = ?) = '"+RoleSuperadmin+"'", id, id).Error
+	if err != nil {
+		return nil, fmt.Errorf("lock user %q: %w", id, known(err))
+	}
+	for i := range rows {
+		if rows[i].ID == id {
+			return &rows[i], nil
+		}
+	}
+	return nil, fmt.Errorf("lock user %q: %w", id, ErrNotFound)
+}
+
+// UpdateUser writes what a UserPatch may have changed of the person, whom the caller has from LockUser. It returns
+// ErrConflict when the address is taken, and ErrLastSuperadmin when nobody would be left on the highest rung.
+func (s *Store) UpdateUser(ctx context.Context, was, u *User) error {
+	if was.Role == RoleSuperadmin && u.Role != RoleSuperadmin {
+		if err := s.keepSuperadmin(ctx, u.ID, u.UpdatedAt); err != nil {
 			return err
 		}
 	}
-	return s.updateUser(ctx, id, map[string]any{"role": role, "updated_at": now})
+	return s.updateUser(ctx, u.ID, map[string]any{
+		"name": u.Name, "email": u.Email, "email_verified": u.EmailVerified, "image": u.Image, "role": u.Role, "updated_at": u.UpdatedAt,
+	})
 }
 
 // DisableUser shuts the person out until the given time, or until EnableUser when it is nil. It returns

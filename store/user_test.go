@@ -103,6 +103,16 @@ func TestUpdateProfileLeavesTheRest(t *testing.T) {
 	})
 }
 
+func setRole(ctx context.Context, s *store.Store, id, role string) error {
+	was, err := s.LockUser(ctx, id)
+	if err != nil {
+		return err
+	}
+	is := *was
+	is.Role, is.UpdatedAt = role, noon
+	return s.UpdateUser(ctx, was, &is)
+}
+
 func TestLastSuperadminStays(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		root := person(t, s, "root@example.com", store.RoleSuperadmin)
@@ -111,14 +121,14 @@ func TestLastSuperadminStays(t *testing.T) {
 		require.NoError(t, s.DisableUser(ctx, away.ID, "away", nil, noon))
 
 		refused := func(why string) {
-			require.ErrorIs(t, s.SetRole(ctx, root.ID, store.RoleAdmin, noon), store.ErrLastSuperadmin, why)
+			require.ErrorIs(t, setRole(ctx, s, root.ID, store.RoleAdmin), store.ErrLastSuperadmin, why)
 			require.ErrorIs(t, s.DisableUser(ctx, root.ID, "", nil, noon), store.ErrLastSuperadmin, why)
 			require.ErrorIs(t, s.DeleteUser(ctx, root.ID, noon), store.ErrLastSuperadmin, why)
 		}
 		refused("a disabled one does not count")
-		require.NoError(t, s.SetRole(ctx, root.ID, store.RoleSuperadmin, noon))
+		require.NoError(t, setRole(ctx, s, root.ID, store.RoleSuperadmin))
 		require.NoError(t, s.EnableUser(ctx, away.ID, noon))
-		require.NoError(t, s.SetRole(ctx, root.ID, store.RoleUser, noon))
+		require.NoError(t, setRole(ctx, s, root.ID, store.RoleUser))
 		require.NoError(t, s.DeleteUser(ctx, root.ID, noon))
 		require.ErrorIs(t, s.DeleteUser(ctx, root.ID, noon), store.ErrNotFound)
 
@@ -136,7 +146,7 @@ func TestLastSuperadminStaysWhenTwoGoAtOnce(t *testing.T) {
 			b := person(t, s, "b"+string(rune('0'+round))+"@example.com", store.RoleSuperadmin)
 			errs := together(2, func(i int) error {
 				return s.Tx(t.Context(), func(ctx context.Context) error {
-					return s.SetRole(ctx, []string{a.ID, b.ID}[i], store.RoleUser, noon)
+					return setRole(ctx, s, []string{a.ID, b.ID}[i], store.RoleUser)
 				})
 			})
 			lost := 0

@@ -1,0 +1,89 @@
+package store_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"auth-service/store"
+	"auth-service/store/storetest"
+)
+
+// Above CountTo the total is a guess, and a filtered one says no more than "more".
+func TestUserTotals(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		for _, name := range []string{"a", "b", "c"} {
+			person(t, s, name+"@example.com", store.RoleUser)
+		}
+		for _, tt := range []struct {
+			name      string
+			query     store.UserQuery
+			total     int64
+			estimated bool
+		}{
+			{"as many as are counted", store.UserQuery{CountTo: 3}, 3, false},
+			{"filtered", store.UserQuery{CountTo: 1, Role: store.RoleUser}, 2, true},
+			{"page beyond the end", store.UserQuery{CountTo: 3, Sort: store.ByEmail, After: &store.Position{Value: "z"}}, 3, false},
+			{"nobody", store.UserQuery{CountTo: 3, Role: store.RoleAdmin}, 0, false},
+		} {
+			tt.query.Limit = 2
+			page, err := s.Users(t.Context(), tt.query)
+			require.NoError(t, err)
+			assert.Equal(t, tt.total, page.Total, tt.name)
+			assert.Equal(t, tt.estimated, page.Estimated, tt.name)
+		}
+		page, err := s.Users(t.Context(), store.UserQuery{CountTo: 1, Limit: 2})
+		require.NoError(t, err)
+		assert.True(t, page.Estimated)
+		assert.GreaterOrEqual(t, page.Total, int64(2))
+	})
+}
+
+// Each order and each filter has an index: a page of a long list must neither sort nor read all of it, a search reads what
+// it finds.
+func TestUserListsUseIndexes(t *testing.T) {
+	yes := true
+	byEmail := map[string]string{"sqlite": "users_email", "postgres": "users_by_email"}
+	installed(t, func(f *fixture) {
+		f.fill()
+		const count, limit, found = "10001", "51", "'000007', '000007~', '000007', '000007~', '000007', 10001"
+		for _, tt := range []struct {
+			name    string
+			query   store.UserQuery
+			indexes []string
+			args    string // PostgreSQL's
+			search  bool
+		}{
+			{"by creation", store.UserQuery{Descending: true}, []string{"users_created_at"}, count + "," + limit, false},
+			{"by address", store.UserQuery{Sort: store.ByEmail}, []string{byEmail[f.Dialect()]}, count + "," + limit, false},
+			{"by name", store.UserQuery{Sort: store.ByName}, []string{"users_by_name"}, count + "," + limit, false},
+			{"a later page", store.UserQuery{Sort: store.ByName, Descending: true, After: &store.Position{Value: "m", ID: "x"}}, []string{"users_by_name"}, count + ", 'm', 'x'," + limit, false},
+			{"a later page by address", store.UserQuery{Sort: store.ByEmail, After: &store.Position{Value: "m", ID: "x"}}, []string{byEmail[f.Dialect()]}, count + ", '001000', 'x'," + limit, false},
+			{"disabled", store.UserQuery{Disabled: &yes}, []string{"users_disabled"}, "'2026-11-23', " + count + ", '2026-11-23', " + limit, true},
+			{"administrators", store.UserQuery{Role: store.RoleAdmin}, []string{"users_role"}, count + "," + limit, true},
+			{"search", store.UserQuery{Search: "000007"}, []string{byEmail[f.Dialect()], "users_by_name", "users key"}, found + ", " + found[:len(found)-len(", 10001")] + ", " + limit, true},
+		} {
+			tt.query.Limit, tt.query.CountTo = 50, 10_000
+			ctx, calls := storetest.Trace(f.Context())
+			_, err := f.Users(ctx, tt.query)
+			require.NoError(f, err, tt.name)
+			statement := calls.SQL()[0]
+			plan := f.plan(statement, tt.args)
+			for _, name := range tt.indexes {
+				assert.Contains(f, plan, f.index(name), "%s: %s", tt.name, statement)
+			}
+			if tt.search {
+				assert.NotRegexp(f, `(?m)Seq Scan on users|SCAN users( USING COVERING|$)`, plan, "%s: %s", tt.name, statement)
+			} else {
+				assert.NotRegexp(f, `TEMP B-TREE|Sort `, plan, "%s: the rows are sorted", tt.name)
+			}
+		}
+
+		ctx, calls := storetest.Trace(f.Context())
+		_, err := f.LockUser(ctx, "000007")
+		require.NoError(f, err)
+		plan := f.plan(calls.SQL()[0], map[string]string{"postgres": "'000007', '000007'"}[f.Dialect()])
+		assert.NotRegexp(f, scans, plan, "lock a user")
+	})
+}
