@@ -109,10 +109,10 @@ func (h *Handler) person(c echo.Context, user *store.User) (Actor, error) {
 }
 
 func requester(c echo.Context, kind, id string) Actor {
-	return Actor{
+	return Actor{store.Actor{
 		Type: kind, ID: id, IP: c.RealIP(), UserAgent: storable(c.Request().UserAgent()),
 		RequestID: storable(c.Response().Header().Get(echo.HeaderXRequestID)),
-	}
+	}}
 }
 
 // storable cuts a header to what the database keeps: it may be of any length and need not be UTF-8.

@@ -27,6 +27,17 @@ var routes = []struct{ method, path, body string }{
 	{"GET", "/audit", ""},
 	{"DELETE", "/applications/crm/clients/crm-web", ""},
 	{"DELETE", "/applications/crm", ""},
+	{"GET", "/users", ""},
+	{"POST", "/users", `{"name":"Eve","email":"eve@example.com"}`},
+	{"PATCH", "/users", `{"id":"ulla","name":"Other"}`},
+	{"GET", "/users/ulla", ""},
+	{"PATCH", "/users/ulla", `{"name":"Other"}`},
+	{"POST", "/users/ulla/disable", `{}`},
+	{"POST", "/users/ulla/enable", ""},
+	{"GET", "/users/ulla/sessions", ""},
+	{"DELETE", "/users/ulla/sessions", ""},
+	{"DELETE", "/users/ulla/sessions/session-ulla", ""},
+	{"DELETE", "/users/ulla", ""},
 }
 
 func TestAccess(t *testing.T) {

@@ -12,18 +12,11 @@ import (
 
 var errSuperadmin = problem.New(http.StatusForbidden, "SUPERADMIN_REQUIRED", "Only a superadmin may give the scope admin or change a client that has it.")
 
-// An Actor is who makes a change, for the audit log and for what only a superadmin may do.
-type Actor struct {
-	Type       string // store.ActorUser, ActorClient or ActorSystem
-	ID         string
-	Superadmin bool
-	IP         string
-	UserAgent  string
-	RequestID  string
-}
+// An Actor is who makes a change, with what they may do to applications and clients.
+type Actor struct{ store.Actor }
 
 // System is the actor behind the command line. It may do anything.
-func System() Actor { return Actor{Type: store.ActorSystem, Superadmin: true} }
+func System() Actor { return Actor{store.Actor{Type: store.ActorSystem, Superadmin: true}} }
 
 // mayChange refuses clients with the scope admin to all but superadmins. Whoever sets such a client's secret or redirect
 // URIs gets its tokens, among them those of a superadmin who signs in through it, and so climbs the ladder of roles.
@@ -37,10 +30,9 @@ func (a Actor) mayChange(clients ...store.Client) error {
 }
 
 func (a Actor) event(action, targetType, targetID, applicationID string, changes map[string]store.Change) store.AuditEvent {
-	return store.AuditEvent{
-		ActorType: a.Type, ActorID: a.ID, Action: action, TargetType: targetType, TargetID: targetID, ApplicationID: applicationID,
-		IP: a.IP, UserAgent: a.UserAgent, RequestID: a.RequestID, Changes: changes,
-	}
+	e := a.Event(action, targetType, targetID)
+	e.ApplicationID, e.Changes = applicationID, changes
+	return e
 }
 
 // unaudited are properties whose change says nothing, or is told by an event of its own.

@@ -1,4 +1,4 @@
-// Package admin is /api/admin, where operators manage applications and their clients. It checks who calls, what they
+// Package admin is /api/admin, where operators manage applications, their clients, and people. It checks who calls, what they
 // send and what they may change, and writes an audit event with every change. What people do to their own account is
 // package account's; what clients then do is oauth's.
 //
@@ -31,6 +31,7 @@ type Tokens interface {
 // A Handler serves /api/admin.
 type Handler struct {
 	Store    *store.Store
+	People   People
 	Sessions Sessions
 	Tokens   Tokens
 	// SameOrigin guards what the session cookie authorizes against other sites' pages. Requests with a bearer token do
@@ -48,6 +49,8 @@ func (h *Handler) Mount(api huma.API) {
 	h.mountApplications(group)
 	h.mountClients(group)
 	h.mountAudit(group)
+	h.mountUsers(group)
+	h.mountUserSessions(group)
 }
 
 // operation fills in what all routes here have in common.

@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
+	"auth-service/account"
 	"auth-service/admin"
 	"auth-service/problem"
 	"auth-service/store"
@@ -96,7 +97,12 @@ func newServer(t *testing.T, s *store.Store) *server {
 	}}
 	srv.echo.HTTPErrorHandler = problem.Handler(zerolog.Nop())
 	srv.echo.Use(middleware.RequestID())
-	h := &admin.Handler{Store: s, Sessions: sessions{s}, Tokens: srv.tokens, SameOrigin: sameOrigin, Now: time.Now}
+	people := &account.Service{
+		Store:  s,
+		Hasher: &account.Hasher{Argon2: account.Argon2{MemoryKiB: 64, Iterations: 1, Parallelism: 1}, Queue: 100, QueueTimeout: time.Minute},
+		Policy: account.PasswordPolicy{MinLength: 8, MaxLength: 128}, Now: time.Now,
+	}
+	h := &admin.Handler{Store: s, People: people, Sessions: sessions{s}, Tokens: srv.tokens, SameOrigin: sameOrigin, Now: time.Now}
 	h.Mount(problem.NewAPI(srv.echo, "Test", "0"))
 	for id, role := range map[string]string{"root": store.RoleSuperadmin, "alice": store.RoleAdmin, "ulla": store.RoleUser} {
 		require.NoError(t, s.CreateUser(t.Context(), &store.User{

@@ -71,6 +71,14 @@ func (Optional[T]) Schema(r huma.Registry) *huma.Schema {
 	return &schema
 }
 
+// pointer returns the value, or nil for an absent field and for null.
+func (o Optional[T]) pointer() *T {
+	if !o.Set || o.Null {
+		return nil
+	}
+	return &o.Value
+}
+
 // into merges the field into what is there.
 func (o Optional[T]) into(current *T, fallback T) {
 	switch {
