@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -67,6 +68,8 @@ type Handler struct {
 	Dist fs.FS // Dist() in the server
 	// HTTPS says that people reach the server by https, and browsers must not try anything else (RFC 6797).
 	HTTPS bool
+
+	tags sync.Map // of the files that were asked for so far; the build never changes while it is served
 }
 
 // Mount makes the app answer every path that no other route answers. It is a middleware and not a catch-all route, because
@@ -136,7 +139,7 @@ func (h *Handler) send(c echo.Context, name, cacheControl string) error {
 		return err
 	}
 	defer file.Close()
-	tag, err := entityTag(file)
+	tag, err := h.entityTag(name+" "+coding, file)
 	if err != nil {
 		return fmt.Errorf("read %s of the web interface: %w", name, err)
 	}
@@ -199,8 +202,11 @@ func accepts(header, coding string) bool {
 	return false
 }
 
-// entityTag hashes the very bytes that go out, so each coding has a tag of its own (RFC 9110 §8.8.3.3).
-func entityTag(file io.ReadSeeker) (string, error) {
+// entityTag hashes the very bytes that go out, so each coding has a tag of its own (RFC 9110 §8.8.3.3). It does so once.
+func (h *Handler) entityTag(key string, file io.ReadSeeker) (string, error) {
+	if tag, ok := h.tags.Load(key); ok {
+		return tag.(string), nil
+	}
 	sum := sha256.New()
 	if _, err := io.Copy(sum, file); err != nil {
 		return "", err
@@ -208,7 +214,9 @@ func entityTag(file io.ReadSeeker) (string, error) {
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return "", err
 	}
-	return `"` + base64.RawURLEncoding.EncodeToString(sum.Sum(nil)[:15]) + `"`, nil
+	tag := `"` + base64.RawURLEncoding.EncodeToString(sum.Sum(nil)[:15]) + `"`
+	h.tags.Store(key, tag)
+	return tag, nil
 }
 
 // protect is for every file. The page's own policies are not repeated on its scripts and styles, where browsers ignore them
