@@ -41,11 +41,11 @@ func TestWritesAreAudited(t *testing.T) {
 		b.signIn(email, "the new password").ok()
 		b.post("delete-user", object{"password": "the new password"}).ok()
 
-		page, err := s.store.AuditEvents(t.Context(), store.AuditQuery{Limit: 100})
+		page, err := s.store.AuditEvents(t.Context(), store.AuditQuery{Paging: store.Paging{Limit: 100}})
 		require.NoError(t, err)
-		slices.Reverse(page.Entries)
+		slices.Reverse(page.Items)
 		var actions []string
-		for _, e := range page.Entries {
+		for _, e := range page.Items {
 			actions = append(actions, e.Action)
 			for field := range e.Changes {
 				assert.NotRegexp(t, telling, field, e.Action)

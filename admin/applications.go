@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -14,12 +13,8 @@ import (
 	"auth-service/store"
 )
 
-const (
-	// countedExactly is how many matches of a list are counted before the total becomes a guess.
-	countedExactly = 10_000
-	// countedGrants is how many grants are looked at for Counts.
-	countedGrants = 10_000
-)
+// countedGrants is how many grants are looked at for Counts.
+const countedGrants = 10_000
 
 var errSlugTaken = func() error {
 	e := problem.New(http.StatusConflict, "SLUG_TAKEN", "Another application has this slug. Choose another one.")
@@ -36,61 +31,32 @@ func (h *Handler) mountApplications(api huma.API) {
 	huma.Register(api, operation("deleteApplication", http.MethodDelete, one, "Revoke all grants of an application and delete it", http.StatusNoContent, http.StatusNotFound), h.deleteApplication)
 }
 
-type listRequest struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
-	Cursor string `query:"cursor" maxLength:"1000" doc:"nextCursor of the page before, asked for with the same sort."`
+type listApplicationsRequest struct {
+	PageRequest
 	Search string `query:"search" maxLength:"200" doc:"A part of the name, the slug or a client_id."`
 	Sort   string `query:"sort" enum:"createdAt,-createdAt,name,-name,updatedAt,-updatedAt" default:"-createdAt"`
 	Type   string `query:"type" enum:"web,spa,native,m2m" doc:"Applications with a client of this type."`
 }
 
-// ApplicationList is a page of applications.
-type ApplicationList struct {
-	Items           []Application `json:"items"`
-	NextCursor      *string       `json:"nextCursor" doc:"Null on the last page."`
-	Total           int64         `json:"total" doc:"How many there are on all pages."`
-	TotalIsEstimate bool          `json:"totalIsEstimate" doc:"True above 10,000."`
-}
-
-type applicationListResponse struct{ Body ApplicationList }
-
-func (h *Handler) listApplications(ctx context.Context, in *listRequest) (*applicationListResponse, error) {
-	query, err := in.query()
+func (h *Handler) listApplications(ctx context.Context, in *listApplicationsRequest) (*listResponse[Application], error) {
+	paging, bad := in.paging(in.Sort)
+	bad.search(in.Search)
+	if err := bad.err(); err != nil {
+		return nil, err
+	}
+	page, err := h.Store.Applications(ctx, store.ApplicationQuery{Paging: paging, Search: in.Search, Type: in.Type})
 	if err != nil {
 		return nil, err
 	}
-	page, err := h.Store.Applications(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	out := &applicationListResponse{Body: ApplicationList{Items: []Application{}, Total: page.Total, TotalIsEstimate: page.Estimated}}
-	for i := range page.Applications {
-		out.Body.Items = append(out.Body.Items, showApplication(&page.Applications[i]))
-	}
-	if page.More {
-		next := cursorAfter(&page.Applications[len(page.Applications)-1], in.Sort, query.Sort).String()
-		out.Body.NextCursor = &next
-	}
-	return out, nil
-}
-
-func (in *listRequest) query() (store.ApplicationQuery, error) {
-	columns := map[string]string{"createdAt": store.ByCreation, "name": store.ByName, "updatedAt": store.ByUpdate}
-	name, descending := strings.CutPrefix(in.Sort, "-")
-	q := store.ApplicationQuery{
-		Search: in.Search, Type: in.Type, Sort: columns[name], Descending: descending, Limit: in.Limit, CountTo: countedExactly,
-	}
-	bad := faults{}
-	if !printable(in.Search) {
-		bad.add("query.search", "The search has control characters: remove them.")
-	}
-	if in.Cursor != "" {
-		var err error
-		if q.After, err = position(in.Cursor, in.Sort, q.Sort); err != nil {
-			bad.add("query.cursor", "This is not a nextCursor of a list with this sort: start again without a cursor.")
+	return showPage(page, in.Sort, showApplication, func(a *store.Application) (any, string) {
+		switch paging.Sort {
+		case store.ByName:
+			return a.Name, a.ID
+		case store.ByUpdate:
+			return a.UpdatedAt, a.ID
 		}
-	}
-	return q, bad.err()
+		return a.CreatedAt, a.ID
+	}), nil
 }
 
 type createApplicationRequest struct {

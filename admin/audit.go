@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"time"
 
@@ -53,16 +54,7 @@ func (in *AuditFilter) query() (store.AuditQuery, faults) {
 
 type listAuditRequest struct {
 	AuditFilter
-	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
-	Cursor string `query:"cursor" maxLength:"1000" doc:"nextCursor of the page before, asked for with the same filters."`
-}
-
-// AuditList is a page of audit events.
-type AuditList struct {
-	Items           []AuditEvent `json:"items"`
-	NextCursor      *string      `json:"nextCursor" doc:"Null on the last page."`
-	Total           int64        `json:"total" doc:"How many there are on all pages."`
-	TotalIsEstimate bool         `json:"totalIsEstimate" doc:"True above 10,000."`
+	PageRequest
 }
 
 // An AuditEvent is who did what to whom.
@@ -100,50 +92,33 @@ type AuditChange struct {
 	After  any `json:"after,omitempty"`
 }
 
-type listAuditResponse struct{ Body AuditList }
-
 // auditOrder is the one order of this list, for its cursors.
-const auditOrder = "audit:-createdAt"
+const auditOrder = "-createdAt"
 
-func (h *Handler) listAudit(ctx context.Context, in *listAuditRequest) (*listAuditResponse, error) {
+func (h *Handler) listAudit(ctx context.Context, in *listAuditRequest) (*listResponse[AuditEvent], error) {
 	query, bad := in.query()
-	query.Limit, query.CountTo = in.Limit, countedExactly
-	if in.Cursor != "" {
-		if at, err := position(in.Cursor, auditOrder, store.ByCreation); err != nil {
-			bad.add("query.cursor", "This is not a nextCursor of this list: start again without a cursor.")
-		} else {
-			query.After = &store.AuditPosition{CreatedAt: at.Value.(time.Time), ID: at.ID}
-		}
-	}
+	paging, worse := in.paging(auditOrder)
+	maps.Copy(bad, worse)
 	if err := bad.err(); err != nil {
 		return nil, err
 	}
+	query.Paging = paging
 	page, err := h.Store.AuditEvents(ctx, query)
 	if err != nil {
 		return nil, err
 	}
-	out := AuditList{Items: showAuditEvents(page.Entries), Total: page.Total, TotalIsEstimate: page.Estimated}
-	if page.More {
-		last := &page.Entries[len(page.Entries)-1]
-		next := cursor{Sort: auditOrder, Value: last.CreatedAt.UTC().Format(time.RFC3339Nano), ID: last.ID}.String()
-		out.NextCursor = &next
-	}
-	return &listAuditResponse{out}, nil
+	return showPage(page, auditOrder, showAuditEvent, func(e *store.AuditEntry) (any, string) { return e.CreatedAt, e.ID }), nil
 }
 
-func showAuditEvents(entries []store.AuditEntry) []AuditEvent {
-	out := make([]AuditEvent, len(entries))
-	for i := range entries {
-		e := &entries[i]
-		out[i] = AuditEvent{
-			ID: e.ID, CreatedAt: moment(e.CreatedAt), Actor: AuditActor{e.ActorType, e.ActorID, e.ActorName, e.ActorEmail},
-			Action: e.Action, Target: AuditTarget{e.TargetType, e.TargetID},
-			ApplicationID: orNull(e.ApplicationID), OrganizationID: orNull(e.OrganizationID),
-			IP: e.IP, UserAgent: e.UserAgent, RequestID: e.RequestID, Changes: map[string]AuditChange{},
-		}
-		for field, change := range e.Changes {
-			out[i].Changes[field] = AuditChange(change)
-		}
+func showAuditEvent(e *store.AuditEntry) AuditEvent {
+	out := AuditEvent{
+		ID: e.ID, CreatedAt: moment(e.CreatedAt), Actor: AuditActor{e.ActorType, e.ActorID, e.ActorName, e.ActorEmail},
+		Action: e.Action, Target: AuditTarget{e.TargetType, e.TargetID},
+		ApplicationID: orNull(e.ApplicationID), OrganizationID: orNull(e.OrganizationID),
+		IP: e.IP, UserAgent: e.UserAgent, RequestID: e.RequestID, Changes: map[string]AuditChange{},
+	}
+	for field, change := range e.Changes {
+		out.Changes[field] = AuditChange(change)
 	}
 	return out
 }

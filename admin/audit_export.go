@@ -81,7 +81,7 @@ func exportType(format string) string {
 	return typeJSONL
 }
 
-func (h *Handler) auditBatch(ctx context.Context, query store.AuditQuery) (*store.AuditPage, error) {
+func (h *Handler) auditBatch(ctx context.Context, query store.AuditQuery) (*store.Page[store.AuditEntry], error) {
 	ctx, cancel := context.WithTimeout(ctx, exportPatience)
 	defer cancel()
 	return h.Store.AuditEvents(ctx, query)
@@ -89,12 +89,12 @@ func (h *Handler) auditBatch(ctx context.Context, query store.AuditQuery) (*stor
 
 // streamAudit sends batch after batch until there are no more, or nobody who reads them. No batch is read before the one
 // before it is on its way, and no transaction stays open for a slow reader.
-func (h *Handler) streamAudit(ctx huma.Context, format string, query store.AuditQuery, page *store.AuditPage) error {
+func (h *Handler) streamAudit(ctx huma.Context, format string, query store.AuditQuery, page *store.Page[store.AuditEntry]) error {
 	connection := http.NewResponseController(humaecho.Unwrap(ctx).Response().Writer)
 	write := auditWriter(format, ctx.BodyWriter())
 	for {
 		_ = connection.SetWriteDeadline(time.Now().Add(exportPatience)) // by the real clock; connections without one have no slow readers
-		if err := write(showAuditEvents(page.Entries)); err != nil {
+		if err := write(showAuditEvents(page.Items)); err != nil {
 			return fmt.Errorf("send audit events: %w", err)
 		}
 		if err := connection.Flush(); err != nil {
@@ -103,13 +103,21 @@ func (h *Handler) streamAudit(ctx huma.Context, format string, query store.Audit
 		if !page.More {
 			return nil
 		}
-		last := &page.Entries[len(page.Entries)-1]
-		query.After = &store.AuditPosition{CreatedAt: last.CreatedAt, ID: last.ID}
+		last := &page.Items[len(page.Items)-1]
+		query.After = &store.Position{Value: last.CreatedAt, ID: last.ID}
 		var err error
 		if page, err = h.auditBatch(ctx.Context(), query); err != nil {
 			return err
 		}
 	}
+}
+
+func showAuditEvents(entries []store.AuditEntry) []AuditEvent {
+	out := make([]AuditEvent, len(entries))
+	for i := range entries {
+		out[i] = showAuditEvent(&entries[i])
+	}
+	return out
 }
 
 // auditWriter returns what writes batches of events to w in a format.

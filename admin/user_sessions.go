@@ -36,17 +36,7 @@ func showUserSession(s *store.Session) UserSession {
 	}
 }
 
-// UserSessionList is all live sessions of a person, the latest first.
-type UserSessionList struct {
-	Items           []UserSession `json:"items"`
-	NextCursor      *string       `json:"nextCursor" doc:"Always null."`
-	Total           int64         `json:"total"`
-	TotalIsEstimate bool          `json:"totalIsEstimate" doc:"Always false."`
-}
-
-type userSessionListResponse struct{ Body UserSessionList }
-
-func (h *Handler) listUserSessions(ctx context.Context, in *UserPath) (*userSessionListResponse, error) {
+func (h *Handler) listUserSessions(ctx context.Context, in *UserPath) (*listResponse[UserSession], error) {
 	id, err := in.ID.text()
 	if err != nil {
 		return nil, err
@@ -58,11 +48,7 @@ func (h *Handler) listUserSessions(ctx context.Context, in *UserPath) (*userSess
 	if err != nil {
 		return nil, err
 	}
-	out := &userSessionListResponse{UserSessionList{Items: []UserSession{}, Total: int64(len(rows))}}
-	for i := range rows {
-		out.Body.Items = append(out.Body.Items, showUserSession(&rows[i]))
-	}
-	return out, nil
+	return showAll(rows, showUserSession), nil
 }
 
 func (h *Handler) endUserSessions(ctx context.Context, in *UserPath) (*struct{}, error) {

@@ -66,91 +66,49 @@ type User struct {
 	UpdatedAt      Moment  `json:"updatedAt"`
 }
 
-func showUser(u *store.User, now time.Time) User {
+func (h *Handler) showUser(u *store.User) User {
 	out := User{
 		ID: u.ID, Name: u.Name, Email: u.Email, EmailVerified: u.EmailVerified, Image: orNull(u.Image), Role: u.Role,
 		CreatedAt: moment(u.CreatedAt), UpdatedAt: moment(u.UpdatedAt),
 	}
-	if u.Disabled(now) {
+	if u.Disabled(h.Now()) {
 		out.Disabled, out.DisabledReason, out.DisabledUntil = true, orNull(u.DisabledReason), nullableMoment(u.DisabledUntil)
 	}
 	return out
 }
 
 type listUsersRequest struct {
-	Limit    int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
-	Cursor   string `query:"cursor" maxLength:"1000" doc:"nextCursor of the page before, asked for with the same sort."`
+	PageRequest
 	Search   string `query:"search" maxLength:"200" doc:"How the e-mail address or the name begins, or the id."`
 	Sort     string `query:"sort" enum:"createdAt,-createdAt,email,-email,name,-name" default:"-createdAt"`
 	Role     string `query:"role" enum:"user,admin,superadmin"`
 	Disabled string `query:"disabled" enum:"true,false"`
 }
 
-// UserList is a page of people.
-type UserList struct {
-	Items           []User  `json:"items"`
-	NextCursor      *string `json:"nextCursor" doc:"Null on the last page."`
-	Total           int64   `json:"total" doc:"How many there are on all pages."`
-	TotalIsEstimate bool    `json:"totalIsEstimate" doc:"True above 10,000."`
-}
-
-type userListResponse struct{ Body UserList }
-
-func (h *Handler) listUsers(ctx context.Context, in *listUsersRequest) (*userListResponse, error) {
-	query, err := in.query()
-	if err != nil {
+func (h *Handler) listUsers(ctx context.Context, in *listUsersRequest) (*listResponse[User], error) {
+	paging, bad := in.paging(in.Sort)
+	bad.search(in.Search)
+	if err := bad.err(); err != nil {
 		return nil, err
 	}
-	page, err := h.Store.Users(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	out := &userListResponse{UserList{Items: []User{}, Total: page.Total, TotalIsEstimate: page.Estimated}}
-	for i := range page.Users {
-		out.Body.Items = append(out.Body.Items, showUser(&page.Users[i], h.Now()))
-	}
-	if page.More {
-		next := cursorAfterUser(&page.Users[len(page.Users)-1], in.Sort, query.Sort).String()
-		out.Body.NextCursor = &next
-	}
-	return out, nil
-}
-
-func (in *listUsersRequest) query() (store.UserQuery, error) {
-	columns := map[string]string{"createdAt": store.ByCreation, "email": store.ByEmail, "name": store.ByName}
-	name, descending := strings.CutPrefix(in.Sort, "-")
-	q := store.UserQuery{
-		Search: strings.TrimSpace(in.Search), Role: in.Role, Sort: columns[name], Descending: descending, Limit: in.Limit, CountTo: countedExactly,
-	}
+	q := store.UserQuery{Paging: paging, Search: strings.TrimSpace(in.Search), Role: in.Role}
 	if in.Disabled != "" {
 		disabled := in.Disabled == "true"
 		q.Disabled = &disabled
 	}
-	bad := faults{}
-	if !printable(in.Search) {
-		bad.add("query.search", "The search has control characters: remove them.")
+	page, err := h.Store.Users(ctx, q)
+	if err != nil {
+		return nil, err
 	}
-	if in.Cursor != "" {
-		var err error
-		if q.After, err = position(in.Cursor, in.Sort, q.Sort); err != nil {
-			bad.add("query.cursor", "This is not a nextCursor of a list with this sort: start again without a cursor.")
+	return showPage(page, in.Sort, h.showUser, func(u *store.User) (any, string) {
+		switch paging.Sort {
+		case store.ByEmail:
+			return u.Email, u.ID
+		case store.ByName:
+			return u.Name, u.ID
 		}
-	}
-	return q, bad.err()
-}
-
-// cursorAfterUser points behind the last person of a page.
-func cursorAfterUser(u *store.User, sort, column string) cursor {
-	c := cursor{Sort: sort, ID: u.ID}
-	switch column {
-	case store.ByEmail:
-		c.Value = u.Email
-	case store.ByName:
-		c.Value = u.Name
-	default:
-		c.Value = u.CreatedAt.UTC().Format(time.RFC3339Nano)
-	}
-	return c
+		return u.CreatedAt, u.ID
+	}), nil
 }
 
 // UserInput is a person to be created.
@@ -186,7 +144,7 @@ func (h *Handler) createUser(ctx context.Context, in *createUserRequest) (*creat
 		if err := h.People.InsertUser(ctx, by, user); err != nil {
 			return User{}, emailTaken(err)
 		}
-		return showUser(user, h.Now()), nil
+		return h.showUser(user), nil
 	})
 	return &createUserResponse{replay, body}, err
 }
@@ -214,7 +172,7 @@ func (h *Handler) getUser(ctx context.Context, in *UserPath) (*userResponse, err
 	if err != nil {
 		return nil, err
 	}
-	return &userResponse{showUser(user, h.Now())}, nil
+	return &userResponse{h.showUser(user)}, nil
 }
 
 // UserPatch is what a request may change about a person.
@@ -287,7 +245,7 @@ func (h *Handler) patchUser(ctx context.Context, ref reference, in *UserPatch) (
 	if err != nil {
 		return nil, emailTaken(err)
 	}
-	return &userResponse{showUser(user, h.Now())}, nil
+	return &userResponse{h.showUser(user)}, nil
 }
 
 func (h *Handler) deleteUser(ctx context.Context, in *UserPath) (*struct{}, error) {
@@ -367,7 +325,7 @@ func (h *Handler) switchUser(ctx context.Context, key Idempotent, operation, id 
 			}
 			user, err := h.Store.UserByID(ctx, id)
 			if err == nil {
-				out = showUser(user, h.Now())
+				out = h.showUser(user)
 			}
 			return err
 		})

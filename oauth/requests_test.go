@@ -362,10 +362,10 @@ func TestConsentsAreListed(t *testing.T) {
 // audited returns what the person did to the target, the latest first. Each event says from where.
 func (w *world) audited(targetType, targetID string) []string {
 	w.Helper()
-	page, err := w.store.AuditEvents(w.Context(), store.AuditQuery{ActorID: w.person.ID, TargetType: targetType, TargetID: targetID, Limit: 10})
+	page, err := w.store.AuditEvents(w.Context(), store.AuditQuery{Paging: store.Paging{Limit: 10}, ActorID: w.person.ID, TargetType: targetType, TargetID: targetID})
 	require.NoError(w, err)
 	var events []string
-	for _, e := range page.Entries {
+	for _, e := range page.Items {
 		require.Equal(w, store.ActorUser, e.ActorType)
 		require.NotEmpty(w, e.IP)
 		require.NotEmpty(w, e.UserAgent)

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -51,74 +50,37 @@ func (a *Application) Client(id string) *Client {
 	return nil
 }
 
-// What lists of applications sort by.
-const (
-	ByCreation = "created_at"
-	ByName     = "name"
-	ByUpdate   = "updated_at"
-)
-
-// An ApplicationQuery selects one page of applications.
+// An ApplicationQuery selects one page of applications, which sort ByCreation, ByName or ByUpdate.
 type ApplicationQuery struct {
-	Search     string // a part of the name, the slug or a client_id
-	Type       string // those with a client of this type; empty for all
-	Sort       string // ByCreation (also when empty), ByName or ByUpdate
-	Descending bool
-	After      *Position // where the page before ended; nil for the first one
-	Limit      int
-	CountTo    int64 // up to how many matches are counted exactly
+	Paging
+	Search string // a part of the name, the slug or a client_id
+	Type   string // those with a client of this type; empty for all
 }
 
-// A Position is the place of a row in the order of a list: the value that it is sorted by, and its id.
-type Position struct {
-	Value any // a time.Time or a string, as the query's Sort demands
-	ID    string
+// Applications returns one page, the clients of each application included, in two statements, however long it is.
+func (s *Store) Applications(ctx context.Context, q ApplicationQuery) (*Page[Application], error) {
+	page, err := findPage[Application](ctx, s, q.Paging, s.applicationListing(ctx, q))
+	if err == nil {
+		err = known(s.loadClients(ctx, page.Items))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list applications: %w", err)
+	}
+	return page, nil
 }
 
-// An ApplicationPage is what an ApplicationQuery finds, the clients of each application included.
-type ApplicationPage struct {
-	Applications []Application
-	More         bool
-	Total        int64
-	Estimated    bool // there are more than CountTo, and Total is a guess
-}
-
-type countedApplication struct {
-	Application
-	Total int64
-}
-
-// Applications returns one page in two statements, however long it is.
-func (s *Store) Applications(ctx context.Context, q ApplicationQuery) (*ApplicationPage, error) {
-	var rows []countedApplication
-	if err := s.pageOf(ctx, q).Find(&rows).Error; err != nil {
-		return nil, fmt.Errorf("list applications: %w", known(err))
+func (s *Store) applicationListing(ctx context.Context, q ApplicationQuery) listing {
+	l := listing{
+		matching: func() *gorm.DB { return s.matching(ctx, q) }, columns: "applications.*", key: "applications.id",
+		order: byColumn("applications.created_at"),
 	}
-	out := &ApplicationPage{More: len(rows) > q.Limit}
-	for _, row := range rows[:min(len(rows), q.Limit)] {
-		out.Applications, out.Total = append(out.Applications, row.Application), row.Total
+	if q.Sort == ByName || q.Sort == ByUpdate {
+		l.order = byColumn("applications." + q.Sort)
 	}
-	if err := s.completePage(ctx, q, out); err != nil {
-		return nil, fmt.Errorf("list applications: %w", known(err))
+	if q.Type == "" && q.Search == "" {
+		l.whole = "applications"
 	}
-	return out, nil
-}
-
-// pageOf selects the rows of a page, and one more that tells whether there is another page.
-func (s *Store) pageOf(ctx context.Context, q ApplicationQuery) *gorm.DB {
-	order := q.Sort
-	if !slices.Contains([]string{ByName, ByUpdate}, order) { // it becomes SQL, so nothing else may pass
-		order = ByCreation
-	}
-	direction, compare := " ASC", ">"
-	if q.Descending {
-		direction, compare = " DESC", "<"
-	}
-	page := s.matching(ctx, q).Select("applications.*, (?) AS total", s.countMatching(ctx, q))
-	if q.After != nil {
-		page = page.Where("(applications."+order+", applications.id) "+compare+" (?, ?)", q.After.Value, q.After.ID)
-	}
-	return page.Order("applications." + order + direction + ", applications.id" + direction).Limit(q.Limit + 1)
+	return l
 }
 
 // matching selects the applications that q is about, on all its pages.
@@ -140,47 +102,6 @@ func (s *Store) matching(ctx context.Context, q ApplicationQuery) *gorm.DB {
 // containing is the LIKE pattern for "has text somewhere inside", with text taken literally.
 func containing(text string) string {
 	return "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(text) + "%"
-}
-
-// countMatching stops one past CountTo, so that its cost does not grow with the table.
-func (s *Store) countMatching(ctx context.Context, q ApplicationQuery) *gorm.DB {
-	some := s.matching(ctx, q).Select("1").Limit(int(q.CountTo) + 1)
-	return s.db(ctx).Table("(?) AS matching", some).Select("count(*)")
-}
-
-// completePage adds what the first statement could not tell: the clients, and the total where it is too large to count
-// or where the page is empty and so had no row to carry it.
-func (s *Store) completePage(ctx context.Context, q ApplicationQuery, page *ApplicationPage) error {
-	if len(page.Applications) == 0 {
-		if q.After == nil {
-			return nil
-		}
-		if err := s.countMatching(ctx, q).Scan(&page.Total).Error; err != nil {
-			return err
-		}
-	}
-	if page.Total > q.CountTo {
-		page.Estimated = true
-		if q.Type == "" && q.Search == "" {
-			size, err := s.tableSize(ctx, "applications")
-			if err != nil {
-				return err
-			}
-			page.Total = max(page.Total, size)
-		}
-	}
-	return s.loadClients(ctx, page.Applications)
-}
-
-// tableSize guesses the number of rows from what the engine knows without counting.
-func (s *Store) tableSize(ctx context.Context, table string) (int64, error) {
-	query := "SELECT coalesce(max(rowid), 0) FROM " + table
-	if s.Dialect() == "postgres" {
-		query = "SELECT reltuples::bigint FROM pg_class WHERE oid = '" + table + "'::regclass"
-	}
-	var size int64
-	err := s.db(ctx).Raw(query).Scan(&size).Error
-	return size, err
 }
 
 func (s *Store) loadClients(ctx context.Context, applications []Application) error {

@@ -41,12 +41,12 @@ func TestApplicationTotals(t *testing.T) {
 			total     int64
 			estimated bool
 		}{
-			{"counted", store.ApplicationQuery{CountTo: 5}, 5, false},
-			{"too many to count", store.ApplicationQuery{CountTo: 3}, 5, true},
-			{"too many matches to count", store.ApplicationQuery{CountTo: 3, Search: "app"}, 4, true},
-			{"few matches", store.ApplicationQuery{CountTo: 3, Search: "app-1"}, 1, false},
-			{"page beyond the end", store.ApplicationQuery{CountTo: 5, Sort: store.ByName, After: &store.Position{Value: "z"}}, 5, false},
-			{"a sort order that is none", store.ApplicationQuery{CountTo: 5, Sort: "name; DROP TABLE users"}, 5, false},
+			{"counted", store.ApplicationQuery{Paging: store.Paging{CountTo: 5}}, 5, false},
+			{"too many to count", store.ApplicationQuery{Paging: store.Paging{CountTo: 3}}, 5, true},
+			{"too many matches to count", store.ApplicationQuery{Paging: store.Paging{CountTo: 3}, Search: "app"}, 4, true},
+			{"few matches", store.ApplicationQuery{Paging: store.Paging{CountTo: 3}, Search: "app-1"}, 1, false},
+			{"page beyond the end", store.ApplicationQuery{Paging: store.Paging{CountTo: 5, Sort: store.ByName, After: &store.Position{Value: "z"}}}, 5, false},
+			{"a sort order that is none", store.ApplicationQuery{Paging: store.Paging{CountTo: 5, Sort: "name; DROP TABLE users"}}, 5, false},
 		} {
 			t.Run(tt.name, func(t *testing.T) {
 				tt.query.Limit = 2
@@ -135,10 +135,10 @@ func TestApplicationQueryPlans(t *testing.T) {
 		query store.ApplicationQuery
 		want  string
 	}{
-		{"by creation", store.ApplicationQuery{Descending: true}, "applications_created_at"},
-		{"by name", store.ApplicationQuery{Sort: store.ByName}, "applications_name"},
-		{"by update", store.ApplicationQuery{Sort: store.ByUpdate}, "applications_updated_at"},
-		{"a later page", store.ApplicationQuery{Sort: store.ByName, After: &store.Position{Value: "m", ID: "x"}}, "applications_name"},
+		{"by creation", store.ApplicationQuery{Paging: store.Paging{Descending: true}}, "applications_created_at"},
+		{"by name", store.ApplicationQuery{Paging: store.Paging{Sort: store.ByName}}, "applications_name"},
+		{"by update", store.ApplicationQuery{Paging: store.Paging{Sort: store.ByUpdate}}, "applications_updated_at"},
+		{"a later page", store.ApplicationQuery{Paging: store.Paging{Sort: store.ByName, After: &store.Position{Value: "m", ID: "x"}}}, "applications_name"},
 		{"of a type", store.ApplicationQuery{Type: store.ClientSPA}, "clients_"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -19,12 +19,13 @@ const (
 
 // An Actor is who does something, for the audit log and for the ladder of roles.
 type Actor struct {
-	Type       string // ActorUser, ActorClient or ActorSystem
-	ID         string
-	Superadmin bool // may grant, change and remove the roles above that of a user; a client never may
-	IP         string
-	UserAgent  string
-	RequestID  string
+	Type          string // ActorUser, ActorClient or ActorSystem
+	ID            string
+	Administrator bool // acts with the rights of the console, not just for themselves
+	Superadmin    bool // may grant, change and remove the roles above that of a user; a client never may
+	IP            string
+	UserAgent     string
+	RequestID     string
 }
 
 // Event returns what a does to the target, ready to be completed and given to Audit.
@@ -81,8 +82,9 @@ func (s *Store) AuditTrail(ctx context.Context, targetType, targetID string, lim
 	return events, nil
 }
 
-// An AuditQuery selects a page of audit events, the latest first. Empty fields select all.
+// An AuditQuery selects a page of audit events, the latest first whatever Paging says. Empty fields select all.
 type AuditQuery struct {
+	Paging
 	ActorType      string
 	ActorID        string
 	Action         string // one action; or, when it ends in a dot, all that begin with it
@@ -92,15 +94,6 @@ type AuditQuery struct {
 	OrganizationID string
 	From           time.Time // the earliest moment, itself included
 	To             time.Time // the moment before which they happened
-	After          *AuditPosition
-	Limit          int
-	CountTo        int64 // up to how many matches are counted exactly; 0 for no Total
-}
-
-// An AuditPosition is where the page before ended.
-type AuditPosition struct {
-	CreatedAt time.Time
-	ID        string
 }
 
 // An AuditEntry is an event with what its actor is called now; empty when there is no such actor any more.
@@ -110,51 +103,56 @@ type AuditEntry struct {
 	ActorEmail string // of a person
 }
 
-// An AuditPage is what an AuditQuery finds.
-type AuditPage struct {
-	Entries   []AuditEntry
-	More      bool
-	Total     int64
-	Estimated bool // there are more than CountTo, and Total is a guess
-}
-
-type countedEntry struct {
-	AuditEntry
-	Total int64
-}
-
 // AuditEvents returns one page in one statement, however long it is; another one completes a total that the page cannot tell.
-func (s *Store) AuditEvents(ctx context.Context, q AuditQuery) (*AuditPage, error) {
-	var rows []countedEntry
-	if err := s.auditPage(ctx, q).Find(&rows).Error; err != nil {
+func (s *Store) AuditEvents(ctx context.Context, q AuditQuery) (*Page[AuditEntry], error) {
+	l := listing{
+		matching: func() *gorm.DB { return s.matchingAudit(ctx, q) },
+		columns:  "audit_events.*, coalesce(users.name, clients.name, '') AS actor_name, coalesce(users.email, '') AS actor_email",
+	}
+	everything := q
+	everything.Paging = Paging{}
+	if everything == (AuditQuery{}) {
+		l.whole = "audit_events"
+	}
+	var rows []counted[AuditEntry]
+	err := s.auditPage(ctx, l, q).Find(&rows).Error
+	if err != nil {
 		return nil, fmt.Errorf("list audit events: %w", known(err))
 	}
-	out := &AuditPage{More: len(rows) > q.Limit}
-	for i := range rows[:min(len(rows), q.Limit)] {
-		out.Entries, out.Total = append(out.Entries, rows[i].AuditEntry), rows[i].Total
+	page, err := completePage(ctx, s, q.Paging, s.untilTo(l, q), rows)
+	if err != nil {
+		return nil, fmt.Errorf("count audit events: %w", err)
 	}
-	if err := s.completeAuditTotal(ctx, q, out); err != nil {
-		return nil, fmt.Errorf("count audit events: %w", known(err))
-	}
-	return out, nil
+	return page, nil
 }
 
 // auditPage selects the rows of a page, and one more that tells whether there is another page.
-func (s *Store) auditPage(ctx context.Context, q AuditQuery) *gorm.DB {
-	columns, args := "audit_events.*, coalesce(users.name, clients.name, '') AS actor_name, coalesce(users.email, '') AS actor_email", []any(nil)
+func (s *Store) auditPage(ctx context.Context, l listing, q AuditQuery) *gorm.DB {
+	var page *gorm.DB
 	if q.CountTo > 0 {
-		columns, args = columns+", (?) AS total", []any{s.countAudit(ctx, q)}
+		page = l.matching().Select(l.columns+", (?) AS total", s.untilTo(l, q).count(s.db(ctx), q.Paging))
+	} else {
+		page = l.matching().Select(l.columns)
 	}
-	page := s.matchingAudit(ctx, q).Select(columns, args...).
-		Joins("LEFT JOIN users ON audit_events.actor_type = ? AND users.id = audit_events.actor_id", ActorUser).
+	page = page.Joins("LEFT JOIN users ON audit_events.actor_type = ? AND users.id = audit_events.actor_id", ActorUser).
 		Joins("LEFT JOIN clients ON audit_events.actor_type = ? AND clients.id = audit_events.actor_id", ActorClient)
-	switch {
-	case q.After != nil && (q.To.IsZero() || q.After.CreatedAt.Before(q.To)): // it bounds more than To, and SQLite seeks by one bound only
-		page = page.Where("(audit_events.created_at, audit_events.id) < (?, ?)", q.After.CreatedAt, q.After.ID)
+	switch at := q.After; {
+	case at != nil && (q.To.IsZero() || at.Value.(time.Time).Before(q.To)): // it bounds more than To, and SQLite seeks by one bound only
+		page = page.Where("(audit_events.created_at, audit_events.id) < (?, ?)", at.Value, at.ID)
 	case !q.To.IsZero():
 		page = page.Where("audit_events.created_at < ?", q.To)
 	}
 	return page.Order("audit_events.created_at DESC, audit_events.id DESC").Limit(q.Limit + 1)
+}
+
+// untilTo is the listing with the later end of its time, for counting.
+func (s *Store) untilTo(l listing, q AuditQuery) listing {
+	if q.To.IsZero() {
+		return l
+	}
+	all := l.matching
+	l.matching = func() *gorm.DB { return all().Where("audit_events.created_at < ?", q.To) }
+	return l
 }
 
 // matchingAudit selects the events that q is about, but for the later end of their time. The most selective condition
@@ -208,37 +206,4 @@ func auditNoun(dialect string) string {
 		return "substr(action, 1, instr(action, '.') - 1)"
 	}
 	return "split_part(action, '.', 1)"
-}
-
-// countAudit stops one past CountTo, so that its cost does not grow with the table.
-func (s *Store) countAudit(ctx context.Context, q AuditQuery) *gorm.DB {
-	some := s.matchingAudit(ctx, q).Select("1")
-	if !q.To.IsZero() {
-		some = some.Where("audit_events.created_at < ?", q.To)
-	}
-	return s.db(ctx).Table("(?) AS matching", some.Limit(int(q.CountTo)+1)).Select("count(*)")
-}
-
-// completeAuditTotal counts for a page that had no row to carry the total, and guesses where there is too much to count.
-func (s *Store) completeAuditTotal(ctx context.Context, q AuditQuery, page *AuditPage) error {
-	if q.CountTo == 0 || len(page.Entries) == 0 && q.After == nil {
-		return nil
-	}
-	if len(page.Entries) == 0 {
-		if err := s.countAudit(ctx, q).Scan(&page.Total).Error; err != nil {
-			return err
-		}
-	}
-	if page.Total <= q.CountTo {
-		return nil
-	}
-	page.Estimated = true
-	all := q
-	all.After, all.Limit, all.CountTo = nil, 0, 0
-	if all != (AuditQuery{}) {
-		return nil
-	}
-	size, err := s.tableSize(ctx, "audit_events")
-	page.Total = max(page.Total, size)
-	return err
 }

@@ -38,7 +38,7 @@ var sorts = regexp.MustCompile(`(?m)Seq Scan on audit_events|^\s*SCAN audit_even
 func TestAuditFiltersUseIndexes(t *testing.T) {
 	installed(t, func(f *fixture) {
 		f.fillAudit()
-		after := &store.AuditPosition{CreatedAt: noon.Add(-time.Hour), ID: "000060"}
+		after := &store.Position{Value: noon.Add(-time.Hour), ID: "000060"}
 		for _, tt := range []struct {
 			name  string
 			query store.AuditQuery
@@ -55,7 +55,7 @@ func TestAuditFiltersUseIndexes(t *testing.T) {
 			{"application", store.AuditQuery{ApplicationID: "app-7"}, "audit_events_application_id"},
 			{"organization", store.AuditQuery{OrganizationID: "org-7"}, "audit_events_organization_id"},
 		} {
-			for _, at := range []*store.AuditPosition{nil, after} {
+			for _, at := range []*store.Position{nil, after} {
 				tt.query.After, tt.query.Limit = at, 5
 				ctx, calls := storetest.Trace(f.Context())
 				_, err := f.AuditEvents(ctx, tt.query)
@@ -67,12 +67,11 @@ func TestAuditFiltersUseIndexes(t *testing.T) {
 			}
 		}
 		// SQLite has no statistics: what one person did must not be found by reading what all people did.
-		every := store.AuditQuery{ActorType: "kind-7", ActorID: "actor-7", Action: "noun7.", TargetType: "type-7", TargetID: "target-7",
-			ApplicationID: "app-7", OrganizationID: "org-7", From: noon.Add(-1000 * time.Hour), To: noon.Add(time.Minute), Limit: 50}
+		every := store.AuditQuery{Paging: store.Paging{Limit: 50}, ActorType: "kind-7", ActorID: "actor-7", Action: "noun7.", TargetType: "type-7", TargetID: "target-7", ApplicationID: "app-7", OrganizationID: "org-7", From: noon.Add(-1000 * time.Hour), To: noon.Add(time.Minute)}
 		ctx, calls := storetest.Trace(f.Context())
 		page, err := f.AuditEvents(ctx, every)
 		require.NoError(f, err)
-		require.Len(f, page.Entries, 40)
+		require.Len(f, page.Items, 40)
 		if f.Dialect() == "sqlite" {
 			require.Contains(f, f.plan(calls.SQL()[0], ""), "audit_events_target_id")
 		}
@@ -114,7 +113,7 @@ func (f *fixture) auditArguments(ctx context.Context, q store.AuditQuery) []stri
 		args = append(args, at(q.From))
 	}
 	if q.After != nil {
-		args = append(args, at(q.After.CreatedAt), "'"+q.After.ID+"'")
+		args = append(args, at(q.After.Value.(time.Time)), "'"+q.After.ID+"'")
 	} else if !q.To.IsZero() {
 		args = append(args, at(q.To))
 	}
@@ -124,7 +123,7 @@ func (f *fixture) auditArguments(ctx context.Context, q store.AuditQuery) []stri
 func TestAuditTotals(t *testing.T) {
 	installed(t, func(f *fixture) {
 		f.fillAudit()
-		beyond := &store.AuditPosition{CreatedAt: noon.Add(-10000 * time.Hour)}
+		beyond := &store.Position{Value: noon.Add(-10000 * time.Hour)}
 		for _, tt := range []struct {
 			name       string
 			query      store.AuditQuery
@@ -133,12 +132,12 @@ func TestAuditTotals(t *testing.T) {
 			statements int
 		}{
 			{"not asked for", store.AuditQuery{}, 0, false, 1},
-			{"counted", store.AuditQuery{CountTo: planRows}, planRows, false, 1},
-			{"too many to count", store.AuditQuery{CountTo: 100}, planRows, true, 2},
-			{"too many matches to count", store.AuditQuery{CountTo: 10, Action: "noun1."}, 11, true, 1},
-			{"few matches", store.AuditQuery{CountTo: 100, Action: "noun1."}, 40, false, 1},
-			{"no match", store.AuditQuery{CountTo: 100, Action: "noun."}, 0, false, 1},
-			{"beyond the end", store.AuditQuery{CountTo: 100, Action: "noun1.verb", After: beyond}, 40, false, 2},
+			{"counted", store.AuditQuery{Paging: store.Paging{CountTo: planRows}}, planRows, false, 1},
+			{"too many to count", store.AuditQuery{Paging: store.Paging{CountTo: 100}}, planRows, true, 2},
+			{"too many matches to count", store.AuditQuery{Paging: store.Paging{CountTo: 10}, Action: "noun1."}, 11, true, 1},
+			{"few matches", store.AuditQuery{Paging: store.Paging{CountTo: 100}, Action: "noun1."}, 40, false, 1},
+			{"no match", store.AuditQuery{Paging: store.Paging{CountTo: 100}, Action: "noun."}, 0, false, 1},
+			{"beyond the end", store.AuditQuery{Paging: store.Paging{CountTo: 100, After: beyond}, Action: "noun1.verb"}, 40, false, 2},
 		} {
 			tt.query.Limit = 3
 			ctx, calls := storetest.Trace(f.Context())

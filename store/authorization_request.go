@@ -15,6 +15,7 @@ type AuthorizationRequest struct {
 	ConsentedBy       string              // user id of who consented in this request
 	GrantedScopes     []string            `gorm:"serializer:json"`
 	SelectedSessionID string              // the session that was chosen at prompt=select_account
+	OrganizationID    string              // the organization that the person chose
 	CreatedAt         time.Time
 	ExpiresAt         time.Time
 	CompletedAt       *time.Time

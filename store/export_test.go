@@ -33,4 +33,6 @@ func (s *Store) MigrateUnderLockRow(ctx context.Context, list []*gormigrate.Migr
 
 func (s *Store) Direct(ctx context.Context) gorm.ConnPool { return s.direct(ctx) }
 
-func (s *Store) PageOf(ctx context.Context, q ApplicationQuery) *gorm.DB { return s.pageOf(ctx, q) }
+func (s *Store) PageOf(ctx context.Context, q ApplicationQuery) *gorm.DB {
+	return s.applicationListing(ctx, q).cut(s.db(ctx), q.Paging)
+}

@@ -18,6 +18,9 @@ func migrations() []*gormigrate.Migration {
 		migration("2026-11-23-reaping", createReaping),
 		migration("2026-11-23-audit", indexAudit),
 		migration("2026-11-23-user-lists", createUserLists),
+		migration("2026-11-25-organizations", createOrganizations),
+		migration("2026-11-25-entitlements", createEntitlements),
+		migration("2026-11-25-statistics", createStatistics),
 	}
 }
 
@@ -313,4 +316,164 @@ const createUserLists = `
 POSTGRES CREATE INDEX users_by_email ON users (email BYTEWISE, id);
 CREATE INDEX users_by_name ON users (lower(name) BYTEWISE, id);
 CREATE INDEX users_disabled ON users (created_at, id) WHERE disabled_at IS NOT NULL;
+`
+
+// Whatever a person has in an organization hangs on the membership, so it ends with it. An invitation's id is what its link
+// holds, so it is no UUID but cannot be guessed. What is bound to an organization finds it by the partial indexes when the
+// organization goes; most grants and sessions have none and don't maintain them.
+const createOrganizations = `
+CREATE TABLE organizations (
+	id text PRIMARY KEY,
+	slug text NOT NULL,
+	name text NOT NULL,
+	logo text NOT NULL,
+	metadata JSON NOT NULL,
+	created_at TIME NOT NULL,
+	updated_at TIME NOT NULL
+);
+CREATE UNIQUE INDEX organizations_slug ON organizations (slug);
+POSTGRES CREATE INDEX organizations_by_slug ON organizations (slug BYTEWISE, id);
+CREATE INDEX organizations_by_name ON organizations (lower(name) BYTEWISE, id);
+CREATE INDEX organizations_created_at ON organizations (created_at, id);
+
+CREATE TABLE members (
+	id text PRIMARY KEY,
+	organization_id text NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
+	user_id text NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+	role text NOT NULL,
+	created_at TIME NOT NULL,
+	updated_at TIME NOT NULL
+);
+CREATE UNIQUE INDEX members_organization_id ON members (organization_id, user_id);
+CREATE INDEX members_user_id ON members (user_id, organization_id);
+CREATE INDEX members_created_at ON members (organization_id, created_at, id);
+CREATE INDEX members_owners ON members (organization_id) WHERE role = 'owner';
+
+CREATE TABLE invitations (
+	id text PRIMARY KEY,
+	organization_id text NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
+	email text NOT NULL,
+	role text NOT NULL,
+	status text NOT NULL,
+	inviter_id text NOT NULL,
+	created_at TIME NOT NULL,
+	updated_at TIME NOT NULL,
+	expires_at TIME NOT NULL
+);
+CREATE UNIQUE INDEX invitations_pending ON invitations (organization_id, email) WHERE status = 'pending';
+CREATE INDEX invitations_created_at ON invitations (organization_id, created_at, id);
+CREATE INDEX invitations_email ON invitations (email) WHERE status = 'pending';
+CREATE INDEX invitations_expires_at ON invitations (expires_at);
+
+ALTER TABLE authorization_requests ADD COLUMN organization_id text NOT NULL DEFAULT '';
+CREATE INDEX grants_organization_id ON grants (organization_id) WHERE organization_id <> '';
+CREATE INDEX sessions_organization_id ON sessions (active_organization_id) WHERE active_organization_id <> '';
+`
+
+// A role is held everywhere (organization_id is null) or in one organization; the foreign key into members makes the second
+// end with the membership. A subscription is a person's or an organization's.
+const createEntitlements = `
+CREATE TABLE permissions (
+	id text PRIMARY KEY,
+	application_id text NOT NULL REFERENCES applications (id) ON DELETE CASCADE,
+	key text NOT NULL,
+	name text NOT NULL,
+	description text NOT NULL,
+	created_at TIME NOT NULL,
+	updated_at TIME NOT NULL
+);
+CREATE UNIQUE INDEX permissions_key ON permissions (application_id, key);
+
+CREATE TABLE roles (
+	id text PRIMARY KEY,
+	application_id text NOT NULL REFERENCES applications (id) ON DELETE CASCADE,
+	key text NOT NULL,
+	name text NOT NULL,
+	description text NOT NULL,
+	is_default boolean NOT NULL,
+	created_at TIME NOT NULL,
+	updated_at TIME NOT NULL
+);
+CREATE UNIQUE INDEX roles_key ON roles (application_id, key);
+CREATE INDEX roles_default ON roles (application_id) WHERE is_default;
+
+CREATE TABLE role_permissions (
+	role_id text NOT NULL REFERENCES roles (id) ON DELETE CASCADE,
+	permission_id text NOT NULL REFERENCES permissions (id) ON DELETE CASCADE,
+	PRIMARY KEY (role_id, permission_id)
+);
+CREATE INDEX role_permissions_permission_id ON role_permissions (permission_id);
+
+CREATE TABLE role_assignments (
+	id text PRIMARY KEY,
+	application_id text NOT NULL REFERENCES applications (id) ON DELETE CASCADE,
+	role_id text NOT NULL REFERENCES roles (id) ON DELETE CASCADE,
+	user_id text NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+	organization_id text,
+	created_at TIME NOT NULL,
+	FOREIGN KEY (organization_id, user_id) REFERENCES members (organization_id, user_id) ON DELETE CASCADE
+);
+CREATE UNIQUE INDEX role_assignments_everywhere ON role_assignments (user_id, role_id) WHERE organization_id IS NULL;
+CREATE UNIQUE INDEX role_assignments_organization ON role_assignments (organization_id, user_id, role_id) WHERE organization_id IS NOT NULL;
+CREATE INDEX role_assignments_user_id ON role_assignments (user_id, application_id);
+CREATE INDEX role_assignments_role_id ON role_assignments (role_id);
+CREATE INDEX role_assignments_application_id ON role_assignments (application_id);
+
+CREATE TABLE client_roles (
+	client_id text NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+	role_id text NOT NULL REFERENCES roles (id) ON DELETE CASCADE,
+	PRIMARY KEY (client_id, role_id)
+);
+CREATE INDEX client_roles_role_id ON client_roles (role_id);
+
+CREATE TABLE plans (
+	id text PRIMARY KEY,
+	application_id text NOT NULL REFERENCES applications (id) ON DELETE CASCADE,
+	key text NOT NULL,
+	name text NOT NULL,
+	description text NOT NULL,
+	is_default boolean NOT NULL,
+	active boolean NOT NULL,
+	price_amount text NOT NULL,
+	price_currency text NOT NULL,
+	price_interval text NOT NULL,
+	features JSON NOT NULL,
+	created_at TIME NOT NULL,
+	updated_at TIME NOT NULL
+);
+CREATE UNIQUE INDEX plans_key ON plans (application_id, key);
+CREATE UNIQUE INDEX plans_default ON plans (application_id) WHERE is_default;
+
+CREATE TABLE subscriptions (
+	id text PRIMARY KEY,
+	application_id text NOT NULL REFERENCES applications (id) ON DELETE CASCADE,
+	plan_id text NOT NULL REFERENCES plans (id) ON DELETE CASCADE,
+	user_id text REFERENCES users (id) ON DELETE CASCADE,
+	organization_id text REFERENCES organizations (id) ON DELETE CASCADE,
+	overrides JSON NOT NULL,
+	starts_at TIME NOT NULL,
+	ends_at TIME,
+	created_at TIME NOT NULL,
+	updated_at TIME NOT NULL,
+	CHECK ((user_id IS NULL) <> (organization_id IS NULL))
+);
+CREATE UNIQUE INDEX subscriptions_user_id ON subscriptions (user_id, application_id) WHERE user_id IS NOT NULL;
+CREATE UNIQUE INDEX subscriptions_organization_id ON subscriptions (organization_id, application_id) WHERE organization_id IS NOT NULL;
+CREATE INDEX subscriptions_plan_id ON subscriptions (plan_id);
+CREATE INDEX subscriptions_application_id ON subscriptions (application_id);
+`
+
+// A day is text as in 2026-11-25, in UTC. user_activity keeps the last day of each person, so that each is counted once a day.
+const createStatistics = `
+CREATE TABLE daily_statistics (
+	day text NOT NULL,
+	application_id text NOT NULL,
+	metric text NOT NULL,
+	value bigint NOT NULL,
+	PRIMARY KEY (day, application_id, metric)
+);
+CREATE TABLE user_activity (
+	user_id text PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+	day text NOT NULL
+);
 `

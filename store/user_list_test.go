@@ -22,10 +22,10 @@ func TestUserTotals(t *testing.T) {
 			total     int64
 			estimated bool
 		}{
-			{"as many as are counted", store.UserQuery{CountTo: 3}, 3, false},
-			{"filtered", store.UserQuery{CountTo: 1, Role: store.RoleUser}, 2, true},
-			{"page beyond the end", store.UserQuery{CountTo: 3, Sort: store.ByEmail, After: &store.Position{Value: "z"}}, 3, false},
-			{"nobody", store.UserQuery{CountTo: 3, Role: store.RoleAdmin}, 0, false},
+			{"as many as are counted", store.UserQuery{Paging: store.Paging{CountTo: 3}}, 3, false},
+			{"filtered", store.UserQuery{Paging: store.Paging{CountTo: 1}, Role: store.RoleUser}, 2, true},
+			{"page beyond the end", store.UserQuery{Paging: store.Paging{CountTo: 3, Sort: store.ByEmail, After: &store.Position{Value: "z"}}}, 3, false},
+			{"nobody", store.UserQuery{Paging: store.Paging{CountTo: 3}, Role: store.RoleAdmin}, 0, false},
 		} {
 			tt.query.Limit = 2
 			page, err := s.Users(t.Context(), tt.query)
@@ -33,7 +33,7 @@ func TestUserTotals(t *testing.T) {
 			assert.Equal(t, tt.total, page.Total, tt.name)
 			assert.Equal(t, tt.estimated, page.Estimated, tt.name)
 		}
-		page, err := s.Users(t.Context(), store.UserQuery{CountTo: 1, Limit: 2})
+		page, err := s.Users(t.Context(), store.UserQuery{Paging: store.Paging{CountTo: 1, Limit: 2}})
 		require.NoError(t, err)
 		assert.True(t, page.Estimated)
 		assert.GreaterOrEqual(t, page.Total, int64(2))
@@ -55,11 +55,11 @@ func TestUserListsUseIndexes(t *testing.T) {
 			args    string // PostgreSQL's
 			search  bool
 		}{
-			{"by creation", store.UserQuery{Descending: true}, []string{"users_created_at"}, count + "," + limit, false},
-			{"by address", store.UserQuery{Sort: store.ByEmail}, []string{byEmail[f.Dialect()]}, count + "," + limit, false},
-			{"by name", store.UserQuery{Sort: store.ByName}, []string{"users_by_name"}, count + "," + limit, false},
-			{"a later page", store.UserQuery{Sort: store.ByName, Descending: true, After: &store.Position{Value: "m", ID: "x"}}, []string{"users_by_name"}, count + ", 'm', 'x'," + limit, false},
-			{"a later page by address", store.UserQuery{Sort: store.ByEmail, After: &store.Position{Value: "m", ID: "x"}}, []string{byEmail[f.Dialect()]}, count + ", '001000', 'x'," + limit, false},
+			{"by creation", store.UserQuery{Paging: store.Paging{Descending: true}}, []string{"users_created_at"}, count + "," + limit, false},
+			{"by address", store.UserQuery{Paging: store.Paging{Sort: store.ByEmail}}, []string{byEmail[f.Dialect()]}, count + "," + limit, false},
+			{"by name", store.UserQuery{Paging: store.Paging{Sort: store.ByName}}, []string{"users_by_name"}, count + "," + limit, false},
+			{"a later page", store.UserQuery{Paging: store.Paging{Sort: store.ByName, Descending: true, After: &store.Position{Value: "m", ID: "x"}}}, []string{"users_by_name"}, count + ", 'm', 'x'," + limit, false},
+			{"a later page by address", store.UserQuery{Paging: store.Paging{Sort: store.ByEmail, After: &store.Position{Value: "m", ID: "x"}}}, []string{byEmail[f.Dialect()]}, count + ", '001000', 'x'," + limit, false},
 			{"disabled", store.UserQuery{Disabled: &yes}, []string{"users_disabled"}, "'2026-11-23', " + count + ", '2026-11-23', " + limit, true},
 			{"administrators", store.UserQuery{Role: store.RoleAdmin}, []string{"users_role"}, count + "," + limit, true},
 			{"search", store.UserQuery{Search: "000007"}, []string{byEmail[f.Dialect()], "users_by_name", "users key"}, found + ", " + found[:len(found)-len(", 10001")] + ", " + limit, true},

@@ -1,0 +1,147 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"gorm.io/gorm"
+)
+
+// What lists sort by, in store and out of it.
+const (
+	ByCreation = "created_at"
+	ByName     = "name"
+	ByUpdate   = "updated_at"
+	ByEmail    = "email"
+	BySlug     = "slug"
+	ByKey      = "key"
+)
+
+// Paging selects one page of a list.
+type Paging struct {
+	Sort       string // one of the By constants that the list knows; else it sorts as its documentation says
+	Descending bool
+	After      *Position // where the page before ended; nil for the first one
+	Limit      int
+	CountTo    int64 // up to how many matches are counted exactly; 0 for no Total
+}
+
+// A Position is the place of a row in the order of a list: the value that it is sorted by, and its id.
+type Position struct {
+	Value any // a time.Time or a string, as the list's Sort demands
+	ID    string
+}
+
+// A Page is what a list shows at once.
+type Page[T any] struct {
+	Items     []T
+	More      bool
+	Total     int64
+	Estimated bool // there are more than CountTo, and Total is a guess
+}
+
+// A listing is the SQL of a list. Its parts become statements, so none may hold what a caller sent.
+type listing struct {
+	// matching selects the rows of all pages, in a new query at each call.
+	matching func() *gorm.DB
+	columns  string   // of a row
+	key      string   // the column that makes the order total
+	order    ordering // what comes before the key
+	whole    string   // the table that makes up the list when nothing is filtered; else empty
+}
+
+// An ordering is an expression of a row's columns, with the form that a value of the cursor takes to compare with it.
+type ordering struct{ expression, value string }
+
+func byColumn(column string) ordering { return ordering{column, "?"} }
+
+// findPage returns one page in one statement, or in two when there is no row to carry the total or too many to count.
+func findPage[T any](ctx context.Context, s *Store, q Paging, l listing) (*Page[T], error) {
+	var rows []counted[T]
+	if err := l.cut(s.db(ctx), q).Find(&rows).Error; err != nil {
+		return nil, known(err)
+	}
+	return completePage(ctx, s, q, l, rows)
+}
+
+// counted is a row together with how many there are.
+type counted[T any] struct {
+	Row   T `gorm:"embedded"`
+	Total int64
+}
+
+// cut selects the rows of a page, and one more that tells whether there is another page.
+func (l listing) cut(db *gorm.DB, q Paging) *gorm.DB {
+	direction, compare := " ASC", ">"
+	if q.Descending {
+		direction, compare = " DESC", "<"
+	}
+	page := l.withTotal(db, q)
+	if q.After != nil {
+		page = page.Where("("+l.order.expression+", "+l.key+") "+compare+" ("+l.order.value+", ?)", q.After.Value, q.After.ID)
+	}
+	return page.Order(l.order.expression + direction + ", " + l.key + direction).Limit(q.Limit + 1)
+}
+
+func (l listing) withTotal(db *gorm.DB, q Paging) *gorm.DB {
+	if q.CountTo == 0 {
+		return l.matching().Select(l.columns)
+	}
+	return l.matching().Select(l.columns+", (?) AS total", l.count(db, q))
+}
+
+// count stops one past CountTo, so that its cost does not grow with the table.
+func (l listing) count(db *gorm.DB, q Paging) *gorm.DB {
+	return db.Table("(?) AS matching", l.matching().Select("1").Limit(int(q.CountTo)+1)).Select("count(*)")
+}
+
+// completePage takes the rows that cut selected apart and adds what they could not tell: the total where the page is empty and
+// so has no row to carry it, or where it is too large to count.
+func completePage[T any](ctx context.Context, s *Store, q Paging, l listing, rows []counted[T]) (*Page[T], error) {
+	page := &Page[T]{More: len(rows) > q.Limit}
+	for i := range rows[:min(len(rows), q.Limit)] {
+		page.Items, page.Total = append(page.Items, rows[i].Row), rows[i].Total
+	}
+	if q.CountTo == 0 || len(rows) == 0 && q.After == nil {
+		return page, nil
+	}
+	if len(rows) == 0 {
+		if err := l.count(s.db(ctx), q).Scan(&page.Total).Error; err != nil {
+			return nil, known(err)
+		}
+	}
+	if page.Total <= q.CountTo {
+		return page, nil
+	}
+	page.Estimated = true
+	if l.whole == "" {
+		return page, nil
+	}
+	size, err := s.tableSize(ctx, l.whole)
+	page.Total = max(page.Total, size)
+	return page, err
+}
+
+// tableSize guesses the number of rows from what the engine knows without counting.
+func (s *Store) tableSize(ctx context.Context, table string) (int64, error) {
+	query := "SELECT coalesce(max(rowid), 0) FROM " + table
+	if s.Dialect() == dialectPostgres {
+		query = "SELECT reltuples::bigint FROM pg_class WHERE oid = '" + table + "'::regclass"
+	}
+	var size int64
+	if err := s.db(ctx).Raw(query).Scan(&size).Error; err != nil {
+		return 0, fmt.Errorf("guess the size of %s: %w", table, known(err))
+	}
+	return size, nil
+}
+
+// bytewise makes an expression compare by its bytes, as SQLite does anyway.
+func (s *Store) bytewise(expression string) string {
+	if s.Dialect() == dialectPostgres {
+		return expression + ` COLLATE "C"`
+	}
+	return expression
+}
+
+// afterAll sorts behind every text: no text that goes on after a search comes behind the search and this.
+const afterAll = "\U0010FFFF"
