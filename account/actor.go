@@ -7,7 +7,9 @@ import (
 )
 
 // System is the actor behind the command line and the first start. It may do anything.
-func System() store.Actor { return store.Actor{Type: store.ActorSystem, Administrator: true, Superadmin: true} }
+func System() store.Actor {
+	return store.Actor{Type: store.ActorSystem, Administrator: true, Superadmin: true}
+}
 
 // ActorOf is the person with the given id, at the other end of the request, who acts for themselves.
 func ActorOf(c echo.Context, userID string) store.Actor {

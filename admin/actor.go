@@ -16,7 +16,9 @@ var errSuperadmin = problem.New(http.StatusForbidden, "SUPERADMIN_REQUIRED", "On
 type Actor struct{ store.Actor }
 
 // System is the actor behind the command line. It may do anything.
-func System() Actor { return Actor{store.Actor{Type: store.ActorSystem, Administrator: true, Superadmin: true}} }
+func System() Actor {
+	return Actor{store.Actor{Type: store.ActorSystem, Administrator: true, Superadmin: true}}
+}
 
 // mayChange refuses clients with the scope admin to all but superadmins. Whoever sets such a client's secret or redirect
 // URIs gets its tokens, among them those of a superadmin who signs in through it, and so climbs the ladder of roles.

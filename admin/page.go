@@ -26,6 +26,7 @@ type PageRequest struct {
 // sortColumns are the columns of the sort orders that lists have; each list names those it knows in its request.
 var sortColumns = map[string]string{
 	"createdAt": store.ByCreation, "updatedAt": store.ByUpdate, "name": store.ByName, "email": store.ByEmail, "slug": store.BySlug, "key": store.ByKey,
+	"audit.createdAt": store.ByCreation,
 }
 
 // paging reads the request of a list that sorts by sort: the name of a column, descending with a minus before it.
