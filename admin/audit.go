@@ -93,7 +93,7 @@ type AuditChange struct {
 }
 
 // auditOrder is the one order of this list, for its cursors.
-const auditOrder = "-audit.createdAt"
+const auditOrder = "audit:-createdAt"
 
 func (h *Handler) listAudit(ctx context.Context, in *listAuditRequest) (*listResponse[AuditEvent], error) {
 	query, bad := in.query()

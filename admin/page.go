@@ -26,12 +26,12 @@ type PageRequest struct {
 // sortColumns are the columns of the sort orders that lists have; each list names those it knows in its request.
 var sortColumns = map[string]string{
 	"createdAt": store.ByCreation, "updatedAt": store.ByUpdate, "name": store.ByName, "email": store.ByEmail, "slug": store.BySlug, "key": store.ByKey,
-	"audit.createdAt": store.ByCreation,
 }
 
-// paging reads the request of a list that sorts by sort: the name of a column, descending with a minus before it.
+// paging reads the request of a list that sorts by sort: the name of a column, descending with a minus before it. The list's
+// own name and a colon may come first, to tell its cursors from those of other lists.
 func (in *PageRequest) paging(sort string) (store.Paging, faults) {
-	name, descending := strings.CutPrefix(sort, "-")
+	name, descending := strings.CutPrefix(sort[strings.Index(sort, ":")+1:], "-")
 	q := store.Paging{Sort: sortColumns[name], Descending: descending, Limit: in.Limit, CountTo: countedExactly}
 	bad := faults{}
 	if in.Cursor != "" {
