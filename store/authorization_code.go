@@ -77,11 +77,10 @@ func (s *Store) ConsumeAuthorizationCode(ctx context.Context, signature []byte) 
 	return first, nil
 }
 
-// dropAuthorizationCodes deletes the codes of the person and client that could still be exchanged. The index on
-// expires_at finds them among those of the last minute.
-func (s *Store) dropAuthorizationCodes(ctx context.Context, userID, clientID string) error {
-	err := s.db(ctx).Delete(&AuthorizationCode{}, "expires_at > ? AND used_at IS NULL AND user_id = ? AND client_id = ?",
-		s.now(), userID, clientID).Error
+// dropAuthorizationCodes deletes the codes that match and could still be exchanged. The index on expires_at finds them
+// among those of the last minute.
+func (s *Store) dropAuthorizationCodes(ctx context.Context, where string, args ...any) error {
+	err := s.db(ctx).Where("expires_at > ? AND used_at IS NULL", s.now()).Where(where, args...).Delete(&AuthorizationCode{}).Error
 	if err != nil {
 		return fmt.Errorf("delete authorization codes: %w", known(err))
 	}

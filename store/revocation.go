@@ -17,6 +17,9 @@ const (
 	RevokedToken  = "jti"    // one access token
 	RevokedUser   = "sub"    // every token of a person that was issued until then
 	RevokedClient = "client" // every token of a client that was issued until then
+
+	RevokedMember       = "sub+org" // every token of a person for an organization that was issued until then; ID has both, with a space between
+	RevokedOrganization = "org"     // every token for an organization
 )
 
 // A Revocation says that access tokens, which nobody stores, are no longer good: those of kind and ID that were issued
