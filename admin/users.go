@@ -36,7 +36,7 @@ var errEmailTaken = func() error {
 func (h *Handler) mountUsers(api huma.API) {
 	const all, one = "/users", "/users/{id}"
 	const notFound, conflict = http.StatusNotFound, http.StatusConflict
-	huma.Register(api, aboutUsers(operation("listUsers", http.MethodGet, all, "List people", http.StatusOK)), h.listUsers)
+	huma.Register(api, aboutUsers(operation("listUsers", http.MethodGet, all, "List people", http.StatusOK, notFound)), h.listUsers)
 	huma.Register(api, aboutUsers(operation("createUser", http.MethodPost, all, "Create a person", http.StatusCreated, conflict)), h.createUser)
 	huma.Register(api, aboutUsers(operation("updateUserInCollection", http.MethodPatch, all, "Change the person whose id is in the body", http.StatusOK, notFound, conflict)), h.updateUserInCollection)
 	huma.Register(api, aboutUsers(operation("getUser", http.MethodGet, one, "Get a person", http.StatusOK, notFound)), h.getUser)
