@@ -33,6 +33,7 @@ type accessClaims struct {
 	AuthTime  int64    `json:"auth_time,omitempty"`
 	ACR       string   `json:"acr,omitempty"`
 	AMR       []string `json:"amr,omitempty"`
+	entitled
 }
 
 func (c *accessClaims) scopes() []string { return strings.Fields(c.Scope) }
@@ -85,6 +86,9 @@ func (t *tokenStrategy) GenerateAccessToken(_ context.Context, r fosite.Requeste
 	if s.user != nil {
 		claims.Subject, claims.SessionID, claims.GrantID = s.user.ID, s.sessionID, r.GetID()
 		claims.AuthTime, claims.ACR, claims.AMR = s.authTime.Unix(), s.acr, s.amr
+		claims.entitled = entitledBy(s.entitled).inToken()
+	} else {
+		claims.entitled = entitledBy(c.Entitlements).inToken()
 	}
 	if c.Application.AccessTokenFormat == store.TokenFormatOpaque {
 		token, err = t.sealAccessToken(&claims)

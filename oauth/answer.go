@@ -16,9 +16,9 @@ import (
 )
 
 // issue writes the code for what the person granted and sends it to the client.
-func (p *Provider) issue(c echo.Context, a *authorization, ses *store.Session, granted []string) error {
+func (p *Provider) issue(c echo.Context, a *authorization, ses *store.Session, stands standing) error {
 	logged(c, a.client.ID, ses.UserID)
-	code, err := p.newCode(c.Request().Context(), a, ses, granted)
+	code, err := p.newCode(c.Request().Context(), a, ses, stands)
 	if err != nil {
 		return p.refuse(c, &refusal{p.explain(c, err), a})
 	}
@@ -29,8 +29,8 @@ func (p *Provider) issue(c echo.Context, a *authorization, ses *store.Session, g
 const stateSentinel = "absent"
 
 // newCode lets fosite issue the code for a request that readAuthorization found good.
-func (p *Provider) newCode(ctx context.Context, a *authorization, ses *store.Session, granted []string) (string, error) {
-	scopes := slices.DeleteFunc(slices.Clone(a.scopes), func(s string) bool { return !slices.Contains(granted, s) })
+func (p *Provider) newCode(ctx context.Context, a *authorization, ses *store.Session, stands standing) (string, error) {
+	scopes := slices.DeleteFunc(slices.Clone(a.scopes), func(s string) bool { return !slices.Contains(stands.granted, s) })
 	form := url.Values{
 		"client_id": {a.client.ID}, "redirect_uri": {a.redirectURI}, "response_type": {"code"}, "state": {stateSentinel},
 		"scope": {strings.Join(scopes, " ")}, "nonce": {a.nonce},
@@ -53,7 +53,7 @@ func (p *Provider) newCode(ctx context.Context, a *authorization, ses *store.Ses
 	request.SetID(store.NewID()) // the id of the grant to be
 	response, err := p.fosite.NewAuthorizeResponse(ctx, request, &session{
 		user: ses.User, sessionID: ses.ID, authTime: ses.AuthTime, acr: ses.ACR, amr: ses.AMR,
-		nonce: a.nonce, challenge: a.challenge, claims: within(a.claims, granted),
+		nonce: a.nonce, challenge: a.challenge, claims: within(a.claims, stands.granted), orgID: stands.bound(),
 	})
 	if err != nil {
 		return "", fault(err)

@@ -29,6 +29,8 @@ type authorization struct {
 	subject     string        // who must sign in, by id_token_hint or the claims parameter; empty for anyone
 	claims      store.ClaimsRequest
 	acr         []string // of which one is essential (OIDC Core §5.5.1.1)
+	// organization is the id or slug of the one that the client wants the person to act for; empty for any.
+	organization string
 }
 
 // A refusal is why a request was refused, and whether its client may be told: only a client and redirect_uri that were
@@ -62,7 +64,7 @@ func (p *Provider) readAuthorization(ctx context.Context, form url.Values) (*aut
 	}
 	a := &authorization{client: c, form: form, redirectURI: uri, mode: "query", state: form.Get("state"), maxAge: -1}
 	for _, check := range []func() *Error{
-		a.checkMode, a.checkUnsupported, a.checkResponseType, a.checkLengths, a.checkScopes, a.checkResources,
+		a.checkMode, a.checkUnsupported, a.checkResponseType, a.checkLengths, a.checkScopes, a.checkOrganization, a.checkResources,
 		a.checkPKCE, a.checkPrompt, a.checkMaxAge, a.checkClaims,
 		func() *Error { return p.checkHint(ctx, a) },
 	} {
@@ -244,6 +246,9 @@ func (a *authorization) checkClaims() *Error {
 func (a *authorization) withClaim(names []string, name string) []string {
 	scope, known := claimScopes[name]
 	if !known || !slices.Contains(a.client.Scopes, scope) {
+		return names
+	}
+	if scope == scopeOrg && !slices.Contains(a.scopes, scope) { // only the scope binds an organization to the grant
 		return names
 	}
 	return append(names, name)

@@ -21,12 +21,14 @@ const (
 	needSignIn        = "sign_in"
 	needSignUp        = "sign_up"
 	needSelectAccount = "select_account"
+	needOrganization  = "organization"
 	needConsent       = "consent"
 )
 
 // pages are the SPA's screens.
 var pages = map[string]string{
-	needSignIn: "/sign-in", needSignUp: "/register", needSelectAccount: "/select-account", needConsent: "/consent",
+	needSignIn: "/sign-in", needSignUp: "/register", needSelectAccount: "/select-account",
+	needOrganization: "/select-organization", needConsent: "/consent",
 }
 
 // silent are the errors that prompt=none gives instead of a screen (OIDC Core §3.1.2.6).
@@ -34,6 +36,7 @@ var silent = map[string]*Error{
 	needSignIn:        {400, "login_required", "The person must sign in."},
 	needSignUp:        {400, "login_required", "The person must sign in."},
 	needSelectAccount: {400, "account_selection_required", "The person must choose an account."},
+	needOrganization:  {400, "interaction_required", "The person must choose an organization."},
 	needConsent:       {400, "consent_required", "The person must consent."},
 }
 
@@ -65,16 +68,16 @@ func (p *Provider) authorize(c echo.Context) error {
 		}
 	}
 	record := &store.AuthorizationRequest{CreatedAt: p.now()} // not written unless somebody must be asked
-	need, granted, err := p.needs(ctx, a, record, ses)
+	stands, err := p.needs(ctx, a, record, ses)
 	switch {
 	case err != nil:
 		return p.refuse(c, &refusal{p.explain(c, err), a})
-	case need == "":
-		return p.issue(c, a, ses, granted)
+	case stands.need == "":
+		return p.issue(c, a, ses, stands)
 	case a.prompts("none"):
-		return p.refuse(c, &refusal{silent[need], a})
+		return p.refuse(c, &refusal{silent[stands.need], a})
 	}
-	return p.ask(c, a, record, need)
+	return p.ask(c, a, record, stands.need)
 }
 
 // authorizeForm takes the parameters of a GET from the query and those of a POST from the body.
@@ -109,39 +112,61 @@ func (p *Provider) currentSession(r *http.Request) (*store.Session, error) {
 	return ses, err
 }
 
-// needs decides what the request still waits for, and once nothing is missing what the person granted of
-// a.consentScopes. It looks only at rows, so any tab can finish and nothing that the browser sends can skip a step.
-func (p *Provider) needs(ctx context.Context, a *authorization, record *store.AuthorizationRequest, ses *store.Session) (need string, granted []string, err error) {
+// A standing is what a request still waits for, and once nothing is missing what the person granted.
+type standing struct {
+	need         string
+	granted      []string          // of consentScopes
+	organization *store.Membership // that the person acts for; nil for none
+}
+
+// needs decides how the request stands. It looks only at rows, so any tab can finish and nothing that the browser sends can
+// skip a step.
+func (p *Provider) needs(ctx context.Context, a *authorization, record *store.AuthorizationRequest, ses *store.Session) (standing, error) {
 	if ses == nil || !a.fresh(record, ses) || a.subject != "" && a.subject != ses.UserID {
 		if a.prompts("create") {
-			return needSignUp, nil, nil
+			return standing{need: needSignUp}, nil
 		}
-		return needSignIn, nil, nil
+		return standing{need: needSignIn}, nil
 	}
 	if len(a.acr) > 0 && !slices.Contains(a.acr, ses.ACR) {
-		return "", nil, errUnmetACR
+		return standing{}, errUnmetACR
 	}
 	if a.prompts("select_account") && record.SelectedSessionID != ses.ID && ses.AuthTime.Before(record.CreatedAt) {
-		return needSelectAccount, nil, nil
+		return standing{need: needSelectAccount}, nil
 	}
-	if record.ConsentedBy == ses.UserID {
-		return "", record.GrantedScopes, nil
-	}
-	if a.prompts("consent") {
-		return needConsent, nil, nil
-	}
-	wanted := a.consentScopes()
-	if a.client.SkipConsent {
-		return "", wanted, nil
-	}
-	given, err := p.Store.ConsentOf(ctx, ses.UserID, a.client.ID)
+	given, err := p.given(ctx, a, record, ses)
 	if err != nil {
-		return "", nil, err
+		return standing{}, err
 	}
-	if given == nil || !containsAll(given, wanted) { // a request without any scope still needs a yes, once
-		return needConsent, nil, nil
+	out := standing{organization: given.Organization}
+	switch {
+	case a.organization != "" && !given.Picked:
+		return standing{}, errNotMember
+	case given.Several:
+		out.need = needOrganization
+	case record.ConsentedBy == ses.UserID:
+		out.granted = record.GrantedScopes
+	case a.prompts("consent"):
+		out.need = needConsent
+	// A request without any scope still needs a yes, once.
+	case !a.client.SkipConsent && (given.Consent == nil || !containsAll(given.Consent, a.consentScopes())):
+		out.need = needConsent
+	default:
+		out.granted = a.consentScopes()
 	}
-	return "", wanted, nil
+	return out, nil
+}
+
+// given reads what the person consented to before, and the organization if the request is about one: as little as decides.
+func (p *Provider) given(ctx context.Context, a *authorization, record *store.AuthorizationRequest, ses *store.Session) (*store.Standing, error) {
+	switch {
+	case slices.Contains(a.scopes, scopeOrg):
+		return p.Store.StandingOf(ctx, ses.UserID, a.client.ID, a.pick(record, ses))
+	case record.ConsentedBy == ses.UserID, a.prompts("consent"), a.client.SkipConsent:
+		return &store.Standing{}, nil
+	}
+	consent, err := p.Store.ConsentOf(ctx, ses.UserID, a.client.ID)
+	return &store.Standing{Consent: consent}, err
 }
 
 // fresh reports whether the person signed in recently enough: during this request for prompt=login and create, or not

@@ -48,7 +48,7 @@ func (p *Provider) renderMetadata() []byte {
 		Issuer: p.issuer, AuthorizationEndpoint: at("/oauth2/authorize"), TokenEndpoint: at("/oauth2/token"),
 		UserinfoEndpoint: at("/oauth2/userinfo"), JWKSURI: at("/jwks"), IntrospectionEndpoint: at("/oauth2/introspect"),
 		RevocationEndpoint: at("/oauth2/revoke"), EndSessionEndpoint: at("/oauth2/end-session"),
-		ScopesSupported:        []string{scopeOpenID, scopeProfile, scopeEmail, scopeOffline},
+		ScopesSupported:        personScopes,
 		ResponseTypesSupported: []string{"code"}, ResponseModesSupported: []string{"query", "fragment", "form_post"},
 		GrantTypesSupported:   []string{"authorization_code", "refresh_token", "client_credentials"},
 		SubjectTypesSupported: []string{"public"}, IDTokenAlgs: signingAlgs,
@@ -56,7 +56,8 @@ func (p *Provider) renderMetadata() []byte {
 		RevocationAuthMethods: append(confidential[:2:2], "none"),
 		CodeChallengeMethods:  []string{"S256"}, PromptValues: promptValues,
 		ClaimsSupported: []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "azp", "at_hash", "sid",
-			"name", "given_name", "family_name", "picture", "updated_at", "email", "email_verified"},
+			"name", "given_name", "family_name", "picture", "updated_at", "email", "email_verified",
+			"roles", "permissions", "plan", "features", "org_id", "org_slug", "org_role"},
 		ClaimTypes: []string{"normal"}, ACRValues: []string{"1"}, UILocales: []string{"en", "fr"},
 		ClaimsParameterSupported: true, AuthorizationResponseISSSupported: true,
 	})

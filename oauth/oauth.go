@@ -164,6 +164,7 @@ func (p *Provider) Mount(e *echo.Echo) {
 	g.GET("/oauth2/requests/:id/form", p.answerByForm)
 	g.POST("/oauth2/requests/:id/consent", p.consent, p.SameOrigin)
 	g.POST("/oauth2/requests/:id/select-account", p.selectAccount, p.SameOrigin)
+	g.POST("/oauth2/requests/:id/organization", p.chooseOrganization, p.SameOrigin)
 	g.POST("/oauth2/requests/:id/cancel", p.cancel, p.SameOrigin)
 
 	g.GET("/oauth2/consents", p.listConsents)

@@ -82,11 +82,17 @@ func (h *refreshHandler) HandleTokenEndpointRequest(ctx context.Context, r fosit
 	if !ok {
 		return errRefreshRejected
 	}
-	g, err := h.liveGrant(ctx, c, token)
+	scope, organization := r.GetRequestForm().Get("scope"), r.GetRequestForm().Get("organization")
+	as := actingAt(c, scope, organization)
+	g, err := h.liveGrant(ctx, c, token, as)
 	if err != nil {
 		return err
 	}
-	scopes, err := narrowed(c.registered(g.Scopes), strings.Fields(r.GetRequestForm().Get("scope")))
+	scopes, err := narrowed(c.registered(g.Scopes), strings.Fields(scope))
+	if err != nil {
+		return err
+	}
+	bound, err := switched(g, scopes, organization)
 	if err != nil {
 		return err
 	}
@@ -102,14 +108,14 @@ func (h *refreshHandler) HandleTokenEndpointRequest(ctx context.Context, r fosit
 	for _, resource := range audience {
 		r.GrantAudience(resource)
 	}
-	exchangeIn(ctx).refresh = &refreshing{grant: g, token: token}
+	exchangeIn(ctx).refresh = &refreshing{grant: g, token: token, as: as, organization: bound}
 	return nil
 }
 
 // liveGrant returns the grant that the token may refresh for this client. A token of a past generation beyond the grace
 // was stolen or copied, so it ends the grant — but only for its own client: nobody else can end it (RFC 9700 §4.14.2).
-func (h *refreshHandler) liveGrant(ctx context.Context, c *client, token *refreshToken) (*store.Grant, error) {
-	g, err := h.Store.GrantByID(ctx, token.grantID)
+func (h *refreshHandler) liveGrant(ctx context.Context, c *client, token *refreshToken, as store.Acting) (*store.Grant, error) {
+	g, err := h.Store.EntitledGrant(ctx, token.grantID, as)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, errRefreshRejected
 	}
@@ -140,8 +146,10 @@ func (h *refreshHandler) inGrace(g *store.Grant, t *refreshToken) bool {
 
 // refreshing is the state between the two halves of a refresh.
 type refreshing struct {
-	grant *store.Grant
-	token *refreshToken
+	grant        *store.Grant
+	token        *refreshToken
+	as           store.Acting
+	organization string // that the grant is bound to from now on
 }
 
 // PopulateTokenEndpointResponse rotates the grant and answers. The access token is signed first: should that fail, the
@@ -174,11 +182,11 @@ func (h *refreshHandler) rotate(ctx context.Context, c *client, s *refreshing) e
 	}
 	idle, _ := h.refreshLifetimes(c)
 	until := earlier(h.now().Add(idle), s.grant.ExpiresAt)
-	won, err := h.Store.RotateGrant(ctx, s.grant.ID, s.token.generation, until)
+	won, err := h.Store.RotateGrant(ctx, s.grant.ID, s.token.generation, s.organization, until)
 	if won || err != nil {
 		return err
 	}
-	s.grant, err = h.liveGrant(ctx, c, s.token)
+	s.grant, err = h.liveGrant(ctx, c, s.token, s.as)
 	return err
 }
 

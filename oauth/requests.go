@@ -32,6 +32,11 @@ type requestBody struct {
 	UILocales  []string       `json:"uiLocales,omitempty"`
 	User       *requestUser   `json:"user"`
 	ExpiresAt  string         `json:"expiresAt"`
+
+	// For requests about an organization, while the person chooses one or consents.
+	Organizations         []requestOrganization `json:"organizations,omitempty"`
+	Organization          *requestOrganization  `json:"organization,omitempty"`
+	DefaultOrganizationID *string               `json:"defaultOrganizationId,omitempty"`
 }
 
 type requestClient struct {
@@ -64,6 +69,8 @@ type waiting struct {
 	request *authorization
 	session *store.Session // nil when nobody is signed in
 	denied  bool           // the person refuses now
+
+	standing standing // as decide found it
 }
 
 // open finds the authorization request that the path names, if it still waits.
@@ -126,18 +133,18 @@ func (p *Provider) proceed(c echo.Context, w *waiting) error {
 	return p.show(c, w, nil, redirectTo(w.request, params))
 }
 
-// A decision is how a waiting request stands: something is needed, or it is refused, or scopes are granted.
+// A decision is how a waiting request stands, or why it is refused.
 type decision struct {
-	need    string
+	standing
 	refused *Error
-	granted []string
 }
 
 func (p *Provider) decide(ctx context.Context, w *waiting) (d decision, err error) {
 	if w.denied {
 		return decision{refused: errDenied}, nil
 	}
-	d.need, d.granted, err = p.needs(ctx, w.request, w.record, w.session)
+	d.standing, err = p.needs(ctx, w.request, w.record, w.session)
+	w.standing = d.standing
 	if errors.As(err, &d.refused) {
 		return d, nil
 	}
@@ -155,7 +162,7 @@ func (p *Provider) close(ctx context.Context, w *waiting, d decision) (params ur
 			params = url.Values{"error": {d.refused.Code}, "error_description": {d.refused.Description}}
 			return nil
 		}
-		code, err := p.newCode(ctx, w.request, w.session, d.granted)
+		code, err := p.newCode(ctx, w.request, w.session, d.standing)
 		params = url.Values{"code": {code}}
 		return err
 	})
@@ -239,8 +246,8 @@ func (p *Provider) consent(c echo.Context) error {
 	if !*body.Accept {
 		return p.deny(c, w)
 	}
-	need, _, err := p.needs(c.Request().Context(), w.request, w.record, w.session)
-	if err != nil || need != needConsent {
+	stands, err := p.needs(c.Request().Context(), w.request, w.record, w.session)
+	if err != nil || stands.need != needConsent {
 		return p.proceed(c, w) // nobody was asked, so nothing is recorded
 	}
 	scopes, err := chosen(w.request.consentScopes(), body.Scopes)
@@ -351,6 +358,9 @@ func (p *Provider) show(c echo.Context, w *waiting, next *string, target string)
 		title, description := scopeInWords(scope)
 		body.Scopes = append(body.Scopes, requestScope{scope, title, description, slices.Contains(before, scope)})
 	}
+	if err := p.showOrganizations(c, w, &body); err != nil {
+		return err
+	}
 	return c.JSON(http.StatusOK, body)
 }
 
@@ -372,9 +382,9 @@ func scopeInWords(scope string) (title, description string) {
 		scopeProfile: {"See your profile", "Your name and picture."},
 		scopeEmail:   {"See your e-mail address", "Your address, and whether it is verified."},
 		scopeOffline: {"Stay connected", "Access while you are not using the application, until you remove it."},
-		"roles":      {"See your roles", "Your roles and permissions in this application."},
-		"plan":       {"See your plan", "Your plan and its features in this application."},
-		"org":        {"See your organization", "The organization for which you use the application."},
+		scopeRoles:   {"See your roles", "Your roles and permissions in this application."},
+		scopePlan:    {"See your plan", "Your plan and its features in this application."},
+		scopeOrg:     {"See your organization", "The organization for which you use the application."},
 	}
 	if w, ok := words[scope]; ok {
 		return w[0], w[1]

@@ -86,11 +86,15 @@ func (l *revocationList) load(ctx context.Context) error {
 // covers reports whether an access token with these claims was revoked.
 func (l *revocationList) covers(t *accessClaims) bool {
 	issued := t.issuedAt()
+	keys := []revocationKey{
+		{store.RevokedToken, t.ID}, {store.RevokedGrant, t.GrantID}, {store.RevokedUser, t.Subject}, {store.RevokedClient, t.ClientID},
+	}
+	if t.OrgID != "" {
+		keys = append(keys, revocationKey{store.RevokedMember, store.MemberRevocationID(t.Subject, t.OrgID)}, revocationKey{store.RevokedOrganization, t.OrgID})
+	}
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	for _, key := range [...]revocationKey{
-		{store.RevokedToken, t.ID}, {store.RevokedGrant, t.GrantID}, {store.RevokedUser, t.Subject}, {store.RevokedClient, t.ClientID},
-	} {
+	for _, key := range keys {
 		if r, ok := l.rows[key]; ok && !issued.After(r.IssuedUntil) {
 			return true
 		}

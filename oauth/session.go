@@ -21,7 +21,8 @@ type session struct {
 	nonce     string
 	challenge string
 	claims    store.ClaimsRequest
-	orgID     string
+	orgID     string              // what the code or grant is bound to
+	entitled  *store.Entitlements // nil before the code is exchanged
 
 	id *jwt.IDTokenClaims
 }

@@ -87,8 +87,13 @@ func (s *storage) CreateAuthorizeCodeSession(ctx context.Context, signature stri
 // another client's code is simply unknown, so that only its own client can end it by replay.
 func (s *storage) GetAuthorizeCodeSession(ctx context.Context, signature string, _ fosite.Session) (fosite.Requester, error) {
 	x := exchangeIn(ctx)
+	caller, ok := ctx.Value(fosite.AccessRequestContextKey).(fosite.AccessRequester)
+	if !ok {
+		return nil, errCodeRejected
+	}
+	c := caller.GetClient().(*client)
 	if x.code == nil {
-		code, err := s.Store.AuthorizationCodeBySignature(ctx, []byte(signature))
+		code, err := s.Store.EntitledCode(ctx, []byte(signature), actingAt(c, "", ""))
 		if errors.Is(err, store.ErrNotFound) {
 			return nil, errCodeRejected
 		}
@@ -97,11 +102,9 @@ func (s *storage) GetAuthorizeCodeSession(ctx context.Context, signature string,
 		}
 		x.code = code
 	}
-	caller, ok := ctx.Value(fosite.AccessRequestContextKey).(fosite.AccessRequester)
-	if !ok || caller.GetClient().GetID() != x.code.ClientID {
+	if c.ID != x.code.ClientID { // nothing that was resolved for its application leaves this function
 		return nil, errCodeRejected
 	}
-	c := caller.GetClient().(*client)
 	if x.code.UsedAt != nil {
 		return s.codeRequest(c, x.code, nil), fosite.ErrInvalidatedAuthorizeCode
 	}
@@ -127,7 +130,7 @@ func (s *storage) codeRequest(c *client, code *store.AuthorizationCode, audience
 		Form: url.Values{"redirect_uri": {code.RedirectURI}, "code_challenge": {code.CodeChallenge}, "code_challenge_method": {"S256"}},
 		Session: &session{
 			user: code.User, sessionID: code.SessionID, orgID: code.OrganizationID,
-			authTime: code.AuthTime, acr: code.ACR, amr: code.AMR, nonce: code.Nonce, claims: code.Claims,
+			authTime: code.AuthTime, acr: code.ACR, amr: code.AMR, nonce: code.Nonce, claims: code.Claims, entitled: code.Entitlements,
 		},
 	}
 }
@@ -187,7 +190,7 @@ func earlier(a, b time.Time) time.Time {
 func grantSession(g *store.Grant) *session {
 	return &session{
 		user: g.User, sessionID: g.SessionID, orgID: g.OrganizationID,
-		authTime: g.AuthTime, acr: g.ACR, amr: g.AMR, claims: g.Claims,
+		authTime: g.AuthTime, acr: g.ACR, amr: g.AMR, claims: g.Claims, entitled: g.Entitlements,
 	}
 }
 

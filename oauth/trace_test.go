@@ -72,7 +72,7 @@ func TestStoreCallsOfClientCredentials(t *testing.T) {
 
 		w.clock.forward(6 * time.Second) // the cache's time to live
 		w.form(tokenPath, w.machine, url.Values{"grant_type": {"client_credentials"}}).tokens()
-		require.Equal(w, []string{"R clients", "R client_secrets"}, calls(), "the cached client is read again")
+		require.Equal(w, []string{"R clients", "R client_secrets", "R client_roles"}, calls(), "the cached client is read again")
 		w.form(tokenPath, w.machine, url.Values{"grant_type": {"client_credentials"}}).tokens()
 		require.Empty(w, calls())
 	})

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -32,18 +33,34 @@ func (p *Provider) userinfo(c echo.Context) error {
 	if !claims.has(scopeOpenID) {
 		return p.writeBearerError(c, &Error{http.StatusForbidden, "insufficient_scope", "The access token was not granted the scope openid."})
 	}
-	g, err := p.Store.GrantByID(ctx, claims.GrantID)
-	if errors.Is(err, store.ErrNotFound) || err == nil && !g.Live(p.now()) {
-		err = errInvalidToken
-	}
+	g, err := p.grantBehind(ctx, claims)
 	if err != nil {
 		return p.writeBearerError(c, err)
 	}
-	body := personClaims(g.User, claims.scopes(), g.Claims.UserInfo)
+	body := personClaims(g.User, entitledBy(g.Entitlements), claims.scopes(), g.Claims.UserInfo)
 	body["sub"] = g.UserID
 	logged(c, claims.ClientID, g.UserID)
 	noStore(c.Response().Header())
 	return c.JSON(http.StatusOK, body)
+}
+
+// grantBehind returns the live grant of a token, with what the person may do and have now for the organization of the token:
+// the grant may have moved on to another one.
+func (p *Provider) grantBehind(ctx context.Context, claims *accessClaims) (*store.Grant, error) {
+	client, err := p.clients.get(ctx, claims.ClientID)
+	if err != nil {
+		return nil, err
+	}
+	g, err := p.Store.EntitledGrant(ctx, claims.GrantID, store.Acting{ApplicationID: client.ApplicationID, Organization: &claims.OrgID})
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, errInvalidToken
+	case err != nil:
+		return nil, err
+	case !g.Live(p.now()), claims.OrgID != "" && g.Entitlements.Organization == nil:
+		return nil, errInvalidToken
+	}
+	return g, nil
 }
 
 // bearer takes the access token from a request (RFC 6750 §2.1, §2.2).

@@ -30,9 +30,13 @@ type AuthorizationCode struct {
 	CreatedAt      time.Time
 	ExpiresAt      time.Time
 	UsedAt         *time.Time
+
+	// Entitlements are what the person may do and have, as EntitledCode resolved them.
+	Entitlements *Entitlements `gorm:"-"`
 }
 
-// Redeemable reports whether person and session behind the code still stand at the time now.
+// Redeemable reports whether person and session behind the code still stand at the time now. That the membership does, too,
+// ConsumeAuthorizationCode makes sure.
 func (c *AuthorizationCode) Redeemable(now time.Time) bool {
 	return c.User != nil && !c.User.Disabled(now) && c.Session.open(now)
 }
@@ -49,9 +53,7 @@ func (s *Store) CreateAuthorizationCode(ctx context.Context, c *AuthorizationCod
 // or ErrNotFound.
 func (s *Store) AuthorizationCodeBySignature(ctx context.Context, signature []byte) (*AuthorizationCode, error) {
 	c, ses := &AuthorizationCode{User: &User{}}, joinedSession{}
-	err := s.take(ctx, slices.Concat(c.targets(), c.User.targets(), ses.targets()), "SELECT "+codeColumns+", "+userColumns+", "+sessionState+
-		" FROM authorization_codes JOIN users ON users.id = authorization_codes.user_id"+
-		" LEFT JOIN sessions ON sessions.id = authorization_codes.session_id WHERE authorization_codes.signature = $1", signature)
+	err := s.take(ctx, c.joinedTargets(&ses), "SELECT "+joinedCode+" FROM authorization_codes"+joinsOfCode+" WHERE authorization_codes.signature = $1", signature)
 	if err != nil {
 		return nil, fmt.Errorf("authorization code: %w", err)
 	}
@@ -59,18 +61,37 @@ func (s *Store) AuthorizationCodeBySignature(ctx context.Context, signature []by
 	return c, nil
 }
 
-// ConsumeAuthorizationCode marks the code used and reports whether this call was the first to do so, while the session
-// behind it still stood. The single conditional UPDATE is what makes a code work at most once under concurrent redemption.
-// It holds on to the session until its transaction ends: whoever ends sessions and then grants, after a password change
-// say, waits for it and so finds the grant that comes of the code.
-func (s *Store) ConsumeAuthorizationCode(ctx context.Context, signature []byte) (first bool, err error) {
-	lock := ""
-	if s.Dialect() == "postgres" { // SQLite has one writer at a time
-		lock = " FOR SHARE"
+// EntitledCode is AuthorizationCodeBySignature together with what the person may do and have, still in one query.
+func (s *Store) EntitledCode(ctx context.Context, signature []byte, as Acting) (*AuthorizationCode, error) {
+	c, ses := &AuthorizationCode{User: &User{}}, joinedSession{}
+	var err error
+	if c.Entitlements, err = s.takeEntitled(ctx, entitledCode, c.joinedTargets(&ses), signature, as); err != nil {
+		return nil, fmt.Errorf("authorization code: %w", err)
 	}
+	c.Session = ses.session()
+	return c, nil
+}
+
+const (
+	joinedCode  = codeColumns + ", " + userColumns + ", " + sessionState
+	joinsOfCode = " JOIN users ON users.id = authorization_codes.user_id LEFT JOIN sessions ON sessions.id = authorization_codes.session_id"
+)
+
+var entitledCode = entitled("authorization_codes", "authorization_codes.signature", joinedCode, joinsOfCode)
+
+func (c *AuthorizationCode) joinedTargets(ses *joinedSession) []any {
+	return slices.Concat(c.targets(), c.User.targets(), ses.targets())
+}
+
+// ConsumeAuthorizationCode marks the code used and reports whether this call was the first to do so, while the session
+// and the membership behind it still stood. The single conditional UPDATE is what makes a code work at most once under
+// concurrent redemption. It holds on to both until its transaction ends: whoever ends sessions and then grants, after a
+// password change say, waits for it and so finds the grant that comes of the code.
+func (s *Store) ConsumeAuthorizationCode(ctx context.Context, signature []byte) (first bool, err error) {
 	first, err = s.decide(ctx, `UPDATE authorization_codes SET used_at = $1 WHERE signature = $2 AND used_at IS NULL
-		AND EXISTS (SELECT 1 FROM sessions WHERE sessions.id = authorization_codes.session_id AND sessions.ended_at IS NULL`+lock+`)`,
-		s.now(), signature)
+		AND EXISTS (SELECT 1 FROM sessions WHERE sessions.id = authorization_codes.session_id AND sessions.ended_at IS NULL`+s.sharing()+`)
+		AND (organization_id = '' OR EXISTS (SELECT 1 FROM members WHERE members.organization_id = authorization_codes.organization_id
+		AND members.user_id = authorization_codes.user_id`+s.sharing()+`))`, s.now(), signature)
 	if err != nil {
 		return false, fmt.Errorf("consume authorization code: %w", err)
 	}

@@ -50,6 +50,12 @@ func (s *Store) RecordAccount(ctx context.Context, r *AuthorizationRequest, sess
 	return s.updateOpenRequest(ctx, r, "selected_session_id")
 }
 
+// RecordOrganization notes in the open request for which organization the person goes on; ErrNotFound when it is finished by now.
+func (s *Store) RecordOrganization(ctx context.Context, r *AuthorizationRequest, organizationID string) error {
+	r.OrganizationID = organizationID
+	return s.updateOpenRequest(ctx, r, "organization_id")
+}
+
 // CompleteAuthorizationRequest closes the request, or returns ErrNotFound when another answer was first: a request
 // yields one code, whichever tab finishes it.
 func (s *Store) CompleteAuthorizationRequest(ctx context.Context, r *AuthorizationRequest) error {

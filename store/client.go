@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"gorm.io/gorm/clause"
@@ -50,6 +51,9 @@ type Client struct {
 	Secrets                 []ClientSecret
 	CreatedAt               time.Time
 	UpdatedAt               time.Time
+
+	// Entitlements are the service roles of a client that acts for itself, as ClientByID read them.
+	Entitlements *Entitlements `gorm:"-"`
 }
 
 // Public reports whether the client cannot keep a secret and authenticates by PKCE alone.
@@ -65,14 +69,27 @@ type ClientSecret struct {
 	ExpiresAt *time.Time
 }
 
-// ClientByID returns the client with its application and secrets, or ErrNotFound.
+// ClientByID returns the client with its application, secrets and, where it acts for itself, service roles; or ErrNotFound.
 func (s *Store) ClientByID(ctx context.Context, id string) (*Client, error) {
 	var c Client
 	err := s.db(ctx).Joins("Application").Preload("Secrets").Take(&c, "clients.id = ?", id).Error
+	if err == nil && slices.Contains(c.GrantTypes, GrantClientCredentials) {
+		c.Entitlements, err = s.serviceEntitlements(ctx, id)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("client %q: %w", id, known(err))
 	}
 	return &c, nil
+}
+
+// serviceEntitlements are what a client may do when it acts for itself. Default roles are for people, and so are plans.
+func (s *Store) serviceEntitlements(ctx context.Context, clientID string) (*Entitlements, error) {
+	var row entitledRow
+	err := s.take(ctx, []any{&row.roles, &row.permissions}, `SELECT
+		(SELECT string_agg(roles.key, ' ') FROM client_roles JOIN roles ON roles.id = client_roles.role_id WHERE client_roles.client_id = $1),
+		(SELECT string_agg(permissions.key, ' ') FROM permissions WHERE permissions.id IN (SELECT role_permissions.permission_id
+		FROM client_roles CROSS JOIN role_permissions WHERE role_permissions.role_id = client_roles.role_id AND client_roles.client_id = $1))`, clientID)
+	return row.entitlements(), err
 }
 
 // CreateClient inserts c without secrets. It returns ErrConflict when the client_id is taken.

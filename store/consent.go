@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -39,6 +40,52 @@ func (s *Store) ConsentOf(ctx context.Context, userID, clientID string) ([]strin
 		return nil, fmt.Errorf("consent: %w", err)
 	}
 	return scopes, nil
+}
+
+// A Standing is how a person stands at a client when they sign in: the scopes that they consented to, and the organization
+// that they would act for.
+type Standing struct {
+	Consent []string // nil when there is none
+	// Organization is the one asked for if it is one of theirs, and Picked says so; else their only one. It is nil when they
+	// have none, or, with Several, when they have to choose.
+	Organization *Membership
+	Picked       bool
+	Several      bool
+}
+
+// StandingOf resolves, in one query, the consent of the person to the client and the organization that the person acts for,
+// when one of the given id or slug is asked for; empty asks for none.
+func (s *Store) StandingOf(ctx context.Context, userID, clientID, organization string) (*Standing, error) {
+	rows, err := s.direct(ctx).QueryContext(ctx, `SELECT consents.scopes, organizations.id, organizations.slug, members.role FROM users
+		LEFT JOIN consents ON consents.user_id = users.id AND consents.client_id = $2
+		LEFT JOIN members ON members.user_id = users.id LEFT JOIN organizations ON organizations.id = members.organization_id
+		WHERE users.id = $1 ORDER BY CASE WHEN organizations.id = $3 THEN 0 WHEN organizations.slug = $3 THEN 1 ELSE 2 END, organizations.id LIMIT 2`,
+		userID, clientID, organization)
+	if err != nil {
+		return nil, fmt.Errorf("standing: %w", known(err))
+	}
+	defer rows.Close()
+	var out Standing
+	for i := 0; rows.Next(); i++ {
+		var id, slug, role sql.NullString
+		if err := rows.Scan(orNothing{fromJSON{&out.Consent}}, &id, &slug, &role); err != nil {
+			return nil, fmt.Errorf("standing: %w", known(err))
+		}
+		switch {
+		case i > 0:
+			out.Several = !out.Picked
+		case id.Valid:
+			out.Organization = &Membership{id.String, slug.String, role.String}
+			out.Picked = organization != "" && (id.String == organization || slug.String == organization)
+		}
+	}
+	if out.Several {
+		out.Organization = nil
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("standing: %w", known(err))
+	}
+	return &out, nil
 }
 
 // SaveConsent replaces the scopes of the person's consent to the client.

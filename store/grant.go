@@ -50,6 +50,10 @@ type Grant struct {
 	ExpiresAt      time.Time
 	RevokedAt      *time.Time
 	RevokeReason   string
+
+	// OrganizationLost means that the person is no longer a member of the organization that the grant is bound to.
+	OrganizationLost bool          `gorm:"-"`
+	Entitlements     *Entitlements `gorm:"-"` // as EntitledGrant resolved them
 }
 
 // A ClaimsRequest keeps the names asked for by the claims parameter (OIDC Core §5.5), beyond what the scopes give.
@@ -60,7 +64,7 @@ type ClaimsRequest struct {
 
 // Live reports whether the grant may still yield tokens at the time now, given its User and Session.
 func (g *Grant) Live(now time.Time) bool {
-	if g.RevokedAt != nil || !now.Before(g.ExpiresAt) || !now.Before(g.IdleExpiresAt) || g.User == nil || g.User.Disabled(now) {
+	if g.RevokedAt != nil || g.OrganizationLost || !now.Before(g.ExpiresAt) || !now.Before(g.IdleExpiresAt) || g.User == nil || g.User.Disabled(now) {
 		return false
 	}
 	return g.Offline || g.Session.open(now)
@@ -78,8 +82,7 @@ func (s *Store) CreateGrant(ctx context.Context, g *Grant) error {
 // ErrNotFound.
 func (s *Store) GrantByID(ctx context.Context, id string) (*Grant, error) {
 	g, ses := &Grant{User: &User{}}, joinedSession{}
-	err := s.take(ctx, slices.Concat(g.targets(), g.User.targets(), ses.targets()), "SELECT "+grantColumns+", "+userColumns+", "+sessionState+
-		" FROM grants JOIN users ON users.id = grants.user_id LEFT JOIN sessions ON sessions.id = grants.session_id WHERE grants.id = $1", id)
+	err := s.take(ctx, g.joinedTargets(&ses), "SELECT "+joinedGrant+" FROM grants"+joinsOfGrant+" WHERE grants.id = $1", id)
 	if err != nil {
 		return nil, fmt.Errorf("grant %s: %w", id, err)
 	}
@@ -87,11 +90,37 @@ func (s *Store) GrantByID(ctx context.Context, id string) (*Grant, error) {
 	return g, nil
 }
 
-// RotateGrant moves the grant from the given refresh generation to the next and reports whether this call did it.
-// The one conditional UPDATE decides: of parallel refreshes with one token exactly one wins.
-func (s *Store) RotateGrant(ctx context.Context, id string, generation int64, idleExpiresAt time.Time) (won bool, err error) {
-	won, err = s.decide(ctx, `UPDATE grants SET generation = generation + 1, rotated_at = $1, idle_expires_at = $2
-		WHERE id = $3 AND generation = $4 AND revoked_at IS NULL`, s.now(), idleExpiresAt, id, generation)
+// EntitledGrant is GrantByID together with what the person may do and have, still in one query.
+func (s *Store) EntitledGrant(ctx context.Context, id string, as Acting) (*Grant, error) {
+	g, ses := &Grant{User: &User{}}, joinedSession{}
+	var err error
+	if g.Entitlements, err = s.takeEntitled(ctx, entitledGrant, g.joinedTargets(&ses), id, as); err != nil {
+		return nil, fmt.Errorf("grant %s: %w", id, err)
+	}
+	g.Session = ses.session()
+	return g, nil
+}
+
+const (
+	joinedGrant = grantColumns + ", " + userColumns + ", " + sessionState + ", grants.organization_id <> '' AND bound.id IS NULL"
+	joinsOfGrant = " JOIN users ON users.id = grants.user_id LEFT JOIN sessions ON sessions.id = grants.session_id" +
+		" LEFT JOIN members AS bound ON bound.organization_id = grants.organization_id AND bound.user_id = grants.user_id"
+)
+
+var entitledGrant = entitled("grants", "grants.id", joinedGrant, joinsOfGrant)
+
+func (g *Grant) joinedTargets(ses *joinedSession) []any {
+	return append(slices.Concat(g.targets(), g.User.targets(), ses.targets()), &g.OrganizationLost)
+}
+
+// RotateGrant moves the grant from the given refresh generation to the next, binds it to the organization, empty for none,
+// and reports whether this call did it. The one conditional UPDATE decides: of parallel refreshes with one token exactly one
+// wins, and none where the person is not a member. The membership is held until the grant is written: whoever ends it, and
+// then the grants that are bound to it, finds this one.
+func (s *Store) RotateGrant(ctx context.Context, id string, generation int64, organizationID string, idleExpiresAt time.Time) (won bool, err error) {
+	won, err = s.decide(ctx, `UPDATE grants SET generation = generation + 1, rotated_at = $1, idle_expires_at = $2, organization_id = $5
+		WHERE id = $3 AND generation = $4 AND revoked_at IS NULL AND ($5 = '' OR EXISTS (SELECT 1 FROM members
+		WHERE members.organization_id = $5 AND members.user_id = grants.user_id`+s.sharing()+`))`, s.now(), idleExpiresAt, id, generation, organizationID)
 	if err != nil {
 		return false, fmt.Errorf("rotate grant %s: %w", id, err)
 	}

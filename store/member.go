@@ -1,6 +1,10 @@
 package store
 
-import "time"
+import (
+	"context"
+	"fmt"
+	"time"
+)
 
 // Roles that a member has in an organization. Owners and admins manage its members; only owners make and unmake owners.
 const (
@@ -19,4 +23,18 @@ type Member struct {
 	Role           string
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
+}
+
+// maxMemberships bounds how many organizations of one person are listed at once.
+const maxMemberships = 200
+
+// MembershipsOf returns the memberships of a person with their organizations, by name; no more than 200.
+func (s *Store) MembershipsOf(ctx context.Context, userID string) ([]Member, error) {
+	var rows []Member
+	err := s.db(ctx).Joins("Organization").Order(`lower("Organization"."name"), "Organization"."id"`).Limit(maxMemberships).
+		Find(&rows, "members.user_id = ?", userID).Error
+	if err != nil {
+		return nil, fmt.Errorf("memberships of user %s: %w", userID, known(err))
+	}
+	return rows, nil
 }

@@ -242,7 +242,7 @@ func TestGrantIsRotatedOnce(t *testing.T) {
 		g := f.grant(f.ada, "crm-web")
 		f.forward(time.Minute)
 		until := f.at().Add(time.Hour)
-		require.EqualValues(f, 1, winners(f.T, 20, func() (bool, error) { return f.RotateGrant(f.Context(), g.ID, 1, until) }))
+		require.EqualValues(f, 1, winners(f.T, 20, func() (bool, error) { return f.RotateGrant(f.Context(), g.ID, 1, "", until) }))
 		got, err := f.GrantByID(f.Context(), g.ID)
 		require.NoError(f, err)
 		require.EqualValues(f, 2, got.Generation)
@@ -250,7 +250,7 @@ func TestGrantIsRotatedOnce(t *testing.T) {
 		require.Equal(f, until, got.IdleExpiresAt)
 
 		require.NoError(f, f.RevokeGrant(f.Context(), g.ID, store.ReasonRevoked))
-		won, err := f.RotateGrant(f.Context(), g.ID, 2, until)
+		won, err := f.RotateGrant(f.Context(), g.ID, 2, "", until)
 		require.NoError(f, err)
 		require.False(f, won, "a grant that was ended in the meantime is not revived")
 	})

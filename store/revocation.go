@@ -17,7 +17,13 @@ const (
 	RevokedToken  = "jti"    // one access token
 	RevokedUser   = "sub"    // every token of a person that was issued until then
 	RevokedClient = "client" // every token of a client that was issued until then
+	// RevokedMember is every token that speaks of a person and an organization, see MemberRevocationID, and was issued until then.
+	RevokedMember       = "sub+org"
+	RevokedOrganization = "org" // every token that speaks of an organization and was issued until then
 )
+
+// MemberRevocationID is the ID of a revocation of the kind RevokedMember.
+func MemberRevocationID(userID, organizationID string) string { return userID + " " + organizationID }
 
 // A Revocation says that access tokens, which nobody stores, are no longer good: those of kind and ID that were issued
 // until IssuedUntil. After ExpiresAt no such token is alive and the row may go.

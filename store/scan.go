@@ -135,6 +135,16 @@ func (j fromJSON) Scan(value any) error {
 	return fmt.Errorf("JSON column holds %T", value)
 }
 
+// orNothing scans what may be NULL, which leaves its target as it is.
+type orNothing struct{ fromJSON }
+
+func (o orNothing) Scan(value any) error {
+	if value == nil {
+		return nil
+	}
+	return o.fromJSON.Scan(value)
+}
+
 // toJSON is the text of lists of strings and of structs of them, which always encode. No list is the empty list.
 func toJSON(v any) string {
 	if list, ok := v.([]string); ok && list == nil {

@@ -81,7 +81,7 @@ func (s *statements) keep(query string, stmt *sql.Stmt) *sql.Stmt {
 func repeated(query string) bool {
 	verb, _, _ := strings.Cut(query, " ")
 	switch verb {
-	case "SELECT", "INSERT", "UPDATE", "DELETE":
+	case "SELECT", "WITH", "INSERT", "UPDATE", "DELETE":
 		return len(query) < 4096
 	}
 	return false

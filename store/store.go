@@ -121,6 +121,14 @@ func (s *Store) direct(ctx context.Context) gorm.ConnPool {
 	return s.pool
 }
 
+// sharing holds the rows that a condition found until the transaction ends. SQLite has one writer at a time.
+func (s *Store) sharing() string {
+	if s.Dialect() == dialectPostgres {
+		return " FOR SHARE"
+	}
+	return ""
+}
+
 // NewID returns a UUIDv7: ids made later sort later, so they fill an index from its right edge.
 func NewID() string { return uuid.Must(uuid.NewV7()).String() } // fails only when the system's randomness does
 
