@@ -102,7 +102,7 @@ func (s *Store) EntitledGrant(ctx context.Context, id string, as Acting) (*Grant
 }
 
 const (
-	joinedGrant = grantColumns + ", " + userColumns + ", " + sessionState + ", grants.organization_id <> '' AND bound.id IS NULL"
+	joinedGrant  = grantColumns + ", " + userColumns + ", " + sessionState + ", grants.organization_id <> '' AND bound.id IS NULL"
 	joinsOfGrant = " JOIN users ON users.id = grants.user_id LEFT JOIN sessions ON sessions.id = grants.session_id" +
 		" LEFT JOIN members AS bound ON bound.organization_id = grants.organization_id AND bound.user_id = grants.user_id"
 )
