@@ -163,8 +163,12 @@ func newPeople(cfg *config.Config, db *store.Store, keyring *store.Keyring, log 
 			Addresses: &account.AddressLimiter{Rate: cfg.Throttle.PerAddressRate, Burst: cfg.Throttle.PerAddressBurst, Now: time.Now},
 			Now:       time.Now,
 		},
-		Devices:       &account.Devices{Keyring: keyring, Secure: https(cfg)},
-		Origins:       &account.Origins{PublicURL: cfg.PublicURL, Trusted: cfg.CORSOrigins, Exempt: oauthEndpoints},
+		Devices: &account.Devices{Keyring: keyring, Secure: https(cfg)},
+		Origins: &account.Origins{PublicURL: cfg.PublicURL, Trusted: cfg.CORSOrigins, Exempt: oauthEndpoints},
+		Organizations: account.OrganizationPolicy{
+			SelfService: cfg.Organizations.SelfService, MaxMembers: cfg.Organizations.MaxMembers,
+			MaxInvitations: cfg.Organizations.MaxInvitations, InvitationLifetime: cfg.Organizations.InvitationLifetime,
+		},
 		SignUpEnabled: cfg.SignUp.Enabled, AppName: cfg.App.Name, LogoURL: cfg.App.LogoURL,
 		Issuer: cfg.Issuer(), Version: version, Now: time.Now, Log: log,
 	}

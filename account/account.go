@@ -2,7 +2,8 @@
 // profile, leave. Its wire is that of better-auth, so that better-auth/client works against it.
 //
 // The rules about people that administrators and the command line share, above all the ladder of roles, are here, too: see
-// ladder.go. Their HTTP routes are package admin's.
+// ladder.go. So are those about organizations, their members and invitations, which begin in organization.go. The
+// administrators' HTTP routes are package admin's.
 //
 // Start with Service and its Mount. Sessions.Current is how the other packages learn who is in front of the browser, and
 // Origins.SameOrigin keeps other sites from acting in their name. It issues no OAuth tokens: package oauth does, and reads
@@ -35,6 +36,8 @@ type Service struct {
 	Throttle *Throttle
 	Devices  *Devices
 	Origins  *Origins
+
+	Organizations OrganizationPolicy
 
 	SignUpEnabled bool
 	AppName       string

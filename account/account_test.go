@@ -101,6 +101,7 @@ func newService(db *store.Store, c *clock, log zerolog.Logger) *account.Service 
 		Devices: &account.Devices{Keyring: storetest.Keyring(), Secure: true},
 		Origins: &account.Origins{PublicURL: public, Trusted: []string{trusted}, Exempt: []string{"/api/auth/oauth2/token"}},
 
+		Organizations: account.OrganizationPolicy{SelfService: true, MaxMembers: 5, MaxInvitations: 3, InvitationLifetime: 48 * time.Hour},
 		SignUpEnabled: true, AppName: "Test", Issuer: public + "/api/auth", Version: "test", Now: c.Now, Log: log,
 	}
 }

@@ -11,6 +11,12 @@ import (
 // grants gives a relying party two grants of the person in front of b: one bound to the browser session, one offline.
 func (s *server) grants(b *browser) (bound, offline string) {
 	s.t.Helper()
+	return s.grantsFor(b, &store.Organization{})
+}
+
+// grantsFor binds them to an organization, too.
+func (s *server) grantsFor(b *browser, o *store.Organization) (bound, offline string) {
+	s.t.Helper()
 	ctx, now := s.t.Context(), s.clock.Now()
 	session := b.get("get-session").ok().json()["session"].(object)
 	app := &store.Application{ID: store.NewID(), Slug: store.NewID(), Name: "CRM", Audiences: []string{}}
@@ -20,7 +26,7 @@ func (s *server) grants(b *browser) (bound, offline string) {
 	for _, id := range []*string{&bound, &offline} {
 		*id = store.NewID()
 		require.NoError(s.t, s.store.CreateGrant(ctx, &store.Grant{
-			ID: *id, ClientID: client.ID, UserID: session["userId"].(string), SessionID: session["id"].(string), Offline: id == &offline,
+			ID: *id, ClientID: client.ID, UserID: session["userId"].(string), SessionID: session["id"].(string), Offline: id == &offline, OrganizationID: o.ID,
 			AuthTime: now, Salt: []byte("salt"), RotatedAt: now, CreatedAt: now, IdleExpiresAt: now.Add(time.Hour), ExpiresAt: now.Add(time.Hour),
 		}))
 	}

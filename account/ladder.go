@@ -219,19 +219,21 @@ func (s *Service) DeleteUser(ctx context.Context, by store.Actor, userID string)
 	})
 }
 
-// delete revokes first: the grants are deleted with their person, and the revocations must outlive both.
+// delete belongs into a transaction that has the person from LockUser. It revokes first: the grants are deleted with their
+// person, and the revocations must outlive both.
 func (s *Service) delete(ctx context.Context, by store.Actor, userID string, was map[string]store.Change) error {
-	return s.Store.Tx(ctx, func(ctx context.Context) error {
-		if err := s.Store.RevokeUserGrants(ctx, userID, store.ReasonUserDeleted); err != nil {
-			return err
-		}
-		if err := s.Store.DeleteUser(ctx, userID, s.now()); err != nil {
-			return lastSuperadmin(err)
-		}
-		event := by.Event("user.delete", "user", userID)
-		event.Changes = was
-		return s.Store.Audit(ctx, event)
-	})
+	if err := s.leaveAll(ctx, by, userID); err != nil {
+		return err
+	}
+	if err := s.Store.RevokeUserGrants(ctx, userID, store.ReasonUserDeleted); err != nil {
+		return err
+	}
+	if err := s.Store.DeleteUser(ctx, userID, s.now()); err != nil {
+		return lastSuperadmin(err)
+	}
+	event := by.Event("user.delete", "user", userID)
+	event.Changes = was
+	return s.Store.Audit(ctx, event)
 }
 
 // EndSession ends one session of a person with the grants that are bound to it.

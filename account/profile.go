@@ -145,7 +145,13 @@ func (s *Service) deleteUser(ctx context.Context, in *struct {
 	case s.now().Sub(ses.AuthTime) > freshFor:
 		return nil, errNotFresh
 	}
-	if err := s.delete(ctx, ActorOf(c, ses.UserID), ses.UserID, nil); err != nil {
+	err = s.Store.Tx(ctx, func(ctx context.Context) error {
+		if _, err := s.Store.LockUser(ctx, ses.UserID); err != nil {
+			return err
+		}
+		return s.delete(ctx, ActorOf(c, ses.UserID), ses.UserID, nil)
+	})
+	if err != nil {
 		return nil, err
 	}
 	if err := s.Sessions.Forget(c); err != nil {

@@ -154,16 +154,19 @@ func checkName(raw string) (string, error) {
 // checkImage lets through nothing but plain https URLs: the image goes out as the picture claim and into pages of
 // relying parties, where javascript: or data: would be an attack on them.
 func checkImage(raw string) error {
-	if raw == "" {
-		return nil
-	}
-	u, err := url.Parse(raw)
-	bad := err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || len(raw) > maxURL ||
-		strings.ContainsFunc(raw, func(r rune) bool {
-			return r <= ' ' || r == '"' || r == '<' || r == '>' || r == '\\' || unicode.IsControl(r)
-		})
-	if bad {
+	if !isImage(raw) {
 		return problem.Invalid(map[string]string{"image": "This must be an https URL."})
 	}
 	return nil
+}
+
+func isImage(raw string) bool {
+	if raw == "" {
+		return true
+	}
+	u, err := url.Parse(raw)
+	return err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil && len(raw) <= maxURL &&
+		!strings.ContainsFunc(raw, func(r rune) bool {
+			return r <= ' ' || r == '"' || r == '<' || r == '>' || r == '\\' || unicode.IsControl(r)
+		})
 }

@@ -38,7 +38,10 @@ type Config struct {
 	Password Password `key:"password"`
 	Throttle Throttle `key:"throttle"`
 	OAuth    OAuth    `key:"oauth"`
-	Log      struct {
+
+	Organizations Organizations `key:"organizations"`
+
+	Log struct {
 		Level  string `key:"level"`
 		Format string `key:"format"`
 	} `key:"log"`
@@ -129,6 +132,14 @@ type OAuth struct {
 	KeyRetention         time.Duration `key:"key_retention"`
 }
 
+// Organizations says who manages them, and how large they get.
+type Organizations struct {
+	SelfService        bool          `key:"self_service"`
+	MaxMembers         int           `key:"max_members"`
+	MaxInvitations     int           `key:"max_invitations"`
+	InvitationLifetime time.Duration `key:"invitation_lifetime"`
+}
+
 // The two environments. Development makes its own secret and allows http.
 const (
 	Development = "development"
@@ -161,6 +172,7 @@ func Default() *Config {
 		RefreshTokenIdle: 30 * day, RefreshTokenAbsolute: 90 * day, RefreshGrace: 10 * time.Second, RequestLifetime: time.Hour,
 		KeyRotation: 90 * day, KeyRetention: 30 * day,
 	}
+	c.Organizations = Organizations{SelfService: true, MaxMembers: 1000, MaxInvitations: 100, InvitationLifetime: 2 * day}
 	c.Log.Level = "info"
 	c.Limits.Body = 1 << 20
 	return c

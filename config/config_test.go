@@ -207,6 +207,9 @@ func TestFaults(t *testing.T) {
 		{"logo", "app: {logo_url: 'javascript:alert(1)'}", "app.logo_url: must be an http(s) URL or a path"},
 		{"logo from a foreign host", "app: {logo_url: '//evil.example/x'}", "app.logo_url: must be an http(s) URL or a path"},
 		{"size", "limits: {body: 1GB}", `limits.body: must be a size such as`},
+		{"organization of nobody", "organizations: {max_members: 0}", "organizations.max_members: must be between 1 and 100000"},
+		{"too many invitations", "organizations: {max_invitations: 10001}", "organizations.max_invitations: must be between 1 and 10000"},
+		{"invitation for ever", "organizations: {invitation_lifetime: 31d}", "organizations.invitation_lifetime: must be between 1m0s and 720h0m0s"},
 		{"short admin password", "admin: {password: hunter2}", "admin.password: must have between 8 and 128 characters"},
 		{"admin without address", "admin: {email: root}", "admin.email: must be an e-mail address"},
 	} {

@@ -252,6 +252,8 @@ func (l *loader) validateLimits() {
 	if r := c.Throttle.PerAddressRate; r <= 0 || r > 1_000_000 {
 		l.fault("throttle.per_address_rate", "must be greater than 0")
 	}
+	l.between("organizations.max_members", c.Organizations.MaxMembers, 1, 100_000)
+	l.between("organizations.max_invitations", c.Organizations.MaxInvitations, 1, 10_000)
 	l.oneOf("log.level", c.Log.Level, "trace", "debug", "info", "warn", "error")
 	l.oneOf("log.format", c.Log.Format, "json", "console")
 	if c.Limits.Body < 16<<10 || c.Limits.Body > 64<<20 {
@@ -285,6 +287,7 @@ func (l *loader) validateLifetimes() {
 		{"oauth.request_lifetime", c.OAuth.RequestLifetime, time.Minute, day},
 		{"oauth.key_rotation", c.OAuth.KeyRotation, time.Hour, 10 * year},
 		{"oauth.key_retention", c.OAuth.KeyRetention, day, year}, // no token lives longer than a day, and a key must outlive its last
+		{"organizations.invitation_lifetime", c.Organizations.InvitationLifetime, time.Minute, 30 * day},
 		{"shutdown_timeout", c.ShutdownTimeout, 0, 10 * time.Minute},
 	} {
 		if d.value < d.low || d.value > d.high {

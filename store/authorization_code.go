@@ -89,20 +89,20 @@ func (c *AuthorizationCode) joinedTargets(ses *joinedSession) []any {
 // password change say, waits for it and so finds the grant that comes of the code.
 func (s *Store) ConsumeAuthorizationCode(ctx context.Context, signature []byte) (first bool, err error) {
 	first, err = s.decide(ctx, `UPDATE authorization_codes SET used_at = $1 WHERE signature = $2 AND used_at IS NULL
-		AND EXISTS (SELECT 1 FROM sessions WHERE sessions.id = authorization_codes.session_id AND sessions.ended_at IS NULL`+s.sharing()+`)
 		AND (organization_id = '' OR EXISTS (SELECT 1 FROM members WHERE members.organization_id = authorization_codes.organization_id
-		AND members.user_id = authorization_codes.user_id`+s.sharing()+`))`, s.now(), signature)
+		AND members.user_id = authorization_codes.user_id`+s.sharing()+`))
+		AND EXISTS (SELECT 1 FROM sessions WHERE sessions.id = authorization_codes.session_id AND sessions.ended_at IS NULL`+s.sharing()+`)`,
+		s.now(), signature)
 	if err != nil {
 		return false, fmt.Errorf("consume authorization code: %w", err)
 	}
 	return first, nil
 }
 
-// dropAuthorizationCodes deletes the codes of the person and client that could still be exchanged. The index on
-// expires_at finds them among those of the last minute.
-func (s *Store) dropAuthorizationCodes(ctx context.Context, userID, clientID string) error {
-	err := s.db(ctx).Delete(&AuthorizationCode{}, "expires_at > ? AND used_at IS NULL AND user_id = ? AND client_id = ?",
-		s.now(), userID, clientID).Error
+// dropAuthorizationCodes deletes the codes that match and could still be exchanged. The index on expires_at finds them
+// among those of the last minute.
+func (s *Store) dropAuthorizationCodes(ctx context.Context, where string, args ...any) error {
+	err := s.db(ctx).Where("expires_at > ? AND used_at IS NULL", s.now()).Where(where, args...).Delete(&AuthorizationCode{}).Error
 	if err != nil {
 		return fmt.Errorf("delete authorization codes: %w", known(err))
 	}

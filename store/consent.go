@@ -177,7 +177,7 @@ func (s *Store) RemoveConnection(ctx context.Context, userID, clientID string) e
 			return fmt.Errorf("delete consent: %w", known(res.Error))
 		}
 		// Before the grants: an exchange that is under way holds its code, so its grant is there when this is through.
-		if err := s.dropAuthorizationCodes(ctx, userID, clientID); err != nil {
+		if err := s.dropAuthorizationCodes(ctx, "user_id = ? AND client_id = ?", userID, clientID); err != nil {
 			return err
 		}
 		ended, err := s.endGrants(ctx, ReasonConsentRemoved, "user_id = ? AND client_id = ?", userID, clientID)

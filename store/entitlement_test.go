@@ -23,18 +23,6 @@ type landscape struct {
 	grants        map[string]string // id by user and application
 }
 
-func (f *fixture) organization(slug string) *store.Organization {
-	f.Helper()
-	o := &store.Organization{ID: store.NewID(), Slug: slug, Name: slug, Metadata: map[string]any{}, CreatedAt: f.at(), UpdatedAt: f.at()}
-	f.create(o)
-	return o
-}
-
-func (f *fixture) member(o *store.Organization, u *store.User) {
-	f.Helper()
-	f.create(&store.Member{ID: store.NewID(), OrganizationID: o.ID, UserID: u.ID, Role: store.MemberPlain, CreatedAt: f.at(), UpdatedAt: f.at()})
-}
-
 // role makes a role with permissions, which it makes where they are missing.
 func (f *fixture) role(a *store.Application, key string, isDefault bool, permissions ...string) *store.Role {
 	f.Helper()
@@ -84,7 +72,7 @@ func (f *fixture) grantOf(u *store.User, clientID, organizationID string) string
 func TestEntitlementsOfAGrant(t *testing.T) {
 	installed(t, func(f *fixture) {
 		acme, beta := f.organization("acme"), f.organization("beta")
-		f.member(acme, f.ada)
+		f.join(acme, f.ada, store.MemberPlain)
 		f.role(f.crm, "viewer", true, "read")
 		f.role(f.crm, "editor", false, "read", "write")
 		f.role(f.crm, "billing", false, "pay", "write")
@@ -137,8 +125,8 @@ func at(t time.Time) *time.Time { return &t }
 func TestRolePaths(t *testing.T) {
 	installed(t, func(f *fixture) {
 		acme, beta := f.organization("acme"), f.organization("beta")
-		f.member(acme, f.ada)
-		f.member(beta, f.ada)
+		f.join(acme, f.ada, store.MemberPlain)
+		f.join(beta, f.ada, store.MemberPlain)
 		f.role(f.crm, "viewer", true, "read")
 		f.role(f.crm, "editor", false, "read", "write")
 		f.role(f.hr, "boss", true, "write")
@@ -159,7 +147,7 @@ func TestRolePaths(t *testing.T) {
 func TestGrantWithoutMembershipIsDead(t *testing.T) {
 	installed(t, func(f *fixture) {
 		acme := f.organization("acme")
-		f.member(acme, f.ada)
+		f.join(acme, f.ada, store.MemberPlain)
 		id := f.grantOf(f.ada, "crm-web", acme.ID)
 		live := func() []bool {
 			plain, err := f.GrantByID(f.Context(), id)

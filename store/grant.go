@@ -23,6 +23,9 @@ const (
 	ReasonEmailChanged    = "email_changed"
 	ReasonClientDisabled  = "client_disabled"
 	ReasonClientDeleted   = "client_deleted"
+
+	ReasonMembershipEnded     = "membership_ended"
+	ReasonOrganizationDeleted = "organization_deleted"
 )
 
 // A Grant is one authorization that a person gave a client. Its refresh tokens are derived from ID, Salt and
@@ -185,6 +188,40 @@ func (s *Store) RevokeApplicationGrants(ctx context.Context, applicationID, reas
 			}
 		}
 		return nil
+	})
+}
+
+// RevokeMemberGrants ends the grants of the person for the organization, with those that would come of codes not yet
+// exchanged, and every access token for it that was issued until now. Call it when the membership has ended: an exchange
+// that is under way holds the member.
+func (s *Store) RevokeMemberGrants(ctx context.Context, userID, organizationID, reason string) error {
+	return s.Tx(ctx, func(ctx context.Context) error {
+		const theirs = "user_id = ? AND organization_id = ?"
+		// Before the grants: an exchange that is under way holds its code, so its grant is there when this is through.
+		if err := s.dropAuthorizationCodes(ctx, theirs, userID, organizationID); err != nil {
+			return err
+		}
+		ended, err := s.endGrants(ctx, reason, theirs, userID, organizationID)
+		if err != nil {
+			return err
+		}
+		return s.revoke(ctx, append(s.outstanding(ended), Revocation{
+			Kind: RevokedMember, ID: MemberRevocationID(userID, organizationID), IssuedUntil: s.now(),
+		})...)
+	})
+}
+
+// RevokeOrganizationGrants does for everybody what RevokeMemberGrants does for one member, and for access tokens of all times:
+// the organization does not come back. The condition on the empty id is that of the index.
+func (s *Store) RevokeOrganizationGrants(ctx context.Context, organizationID, reason string) error {
+	return s.Tx(ctx, func(ctx context.Context) error {
+		if err := s.dropAuthorizationCodes(ctx, "organization_id = ?", organizationID); err != nil {
+			return err
+		}
+		if _, err := s.endGrants(ctx, reason, "organization_id = ? AND organization_id <> ''", organizationID); err != nil {
+			return err
+		}
+		return s.revoke(ctx, Revocation{Kind: RevokedOrganization, ID: organizationID})
 	})
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"gorm.io/gorm"
 )
@@ -141,6 +142,15 @@ func (s *Store) bytewise(expression string) string {
 		return expression + ` COLLATE "C"`
 	}
 	return expression
+}
+
+// beginning keeps the rows of which one of two columns begins with the text, whatever its case, or whose key it is. What the
+// first holds is in lower case. Each is a range of an index, if there is one of the column in the form that is compared.
+func (s *Store) beginning(db *gorm.DB, text, lower, name, key string) *gorm.DB {
+	lower, name = s.bytewise(lower), s.bytewise("lower("+name+")")
+	folded := strings.ToLower(text)
+	return db.Where("("+lower+" >= ? AND "+lower+" < ? OR "+name+" >= lower(?) AND "+name+" < lower(?) OR "+key+" = ?)",
+		folded, folded+afterAll, text, text+afterAll, text)
 }
 
 // afterAll sorts behind every text: no text that goes on after a search comes behind the search and this.

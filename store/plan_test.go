@@ -73,8 +73,8 @@ func (f *fixture) fillEntitlements(users []store.User) {
 	)
 	for i := range planRows {
 		id, user := fmt.Sprintf("%06d", i), users[i].ID
-		organizations = append(organizations, store.Organization{ID: id, Slug: "slug-" + id, Name: "Organization " + id, CreatedAt: noon, UpdatedAt: noon})
-		members = append(members, store.Member{ID: id, OrganizationID: id, UserID: user, Role: store.MemberPlain, CreatedAt: noon, UpdatedAt: noon})
+		organizations = append(organizations, store.Organization{ID: "e" + id, Slug: "slug-" + id, Name: "Organization " + id, CreatedAt: noon, UpdatedAt: noon})
+		members = append(members, store.Member{ID: "e" + id, OrganizationID: "e" + id, UserID: user, Role: store.MemberOwner, CreatedAt: noon, UpdatedAt: noon})
 		permissions = append(permissions, store.Permission{ID: id, ApplicationID: f.crm.ID, Key: "permission-" + id, CreatedAt: noon, UpdatedAt: noon})
 		roles = append(roles, store.Role{ID: id, ApplicationID: f.crm.ID, Key: "role-" + id, IsDefault: i%500 == 0, CreatedAt: noon, UpdatedAt: noon})
 		roles[i].Permissions = permissions[i : i+1]

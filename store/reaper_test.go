@@ -55,6 +55,9 @@ func TestReap(t *testing.T) {
 			require.NoError(f, err)
 		}},
 		{"sessions", 2*time.Hour + 30*day, func(*fixture) {}},
+		{"invitations", 3*time.Hour + 30*day, func(f *fixture) {
+			f.invite(f.organization("acme"), "carl@example.com", 2*time.Hour)
+		}},
 		{"grants", time.Hour + 30*day + day, func(f *fixture) { f.grant(f.ada, "crm-web") }},
 	}
 	installed(t, func(f *fixture) {
@@ -149,6 +152,6 @@ func TestReapInBatches(t *testing.T) {
 		}
 		ctx, calls := storetest.Trace(f.Context())
 		require.NoError(f, f.Reap(ctx))
-		require.Len(f, calls.List(), 10*3, "one transaction of one statement per kind when there is nothing to do")
+		require.Len(f, calls.List(), 11*3, "one transaction of one statement per kind when there is nothing to do")
 	})
 }

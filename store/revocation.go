@@ -17,9 +17,9 @@ const (
 	RevokedToken  = "jti"    // one access token
 	RevokedUser   = "sub"    // every token of a person that was issued until then
 	RevokedClient = "client" // every token of a client that was issued until then
-	// RevokedMember is every token that speaks of a person and an organization, see MemberRevocationID, and was issued until then.
-	RevokedMember       = "sub+org"
-	RevokedOrganization = "org" // every token that speaks of an organization and was issued until then
+
+	RevokedMember       = "sub+org" // every token of a person for an organization that was issued until then; see MemberRevocationID
+	RevokedOrganization = "org"     // every token for an organization
 )
 
 // MemberRevocationID is the ID of a revocation of the kind RevokedMember.

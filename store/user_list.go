@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"gorm.io/gorm"
 )
@@ -58,10 +57,7 @@ func (s *Store) matchingUsers(ctx context.Context, q UserQuery) *gorm.DB {
 		}
 	}
 	if q.Search != "" {
-		email, name := s.bytewise("users.email"), s.bytewise("lower(users.name)")
-		folded := strings.ToLower(q.Search)
-		db = db.Where("("+email+" >= ? AND "+email+" < ? OR "+name+" >= lower(?) AND "+name+" < lower(?) OR users.id = ?)",
-			folded, folded+afterAll, q.Search, q.Search+afterAll, q.Search)
+		db = s.beginning(db, q.Search, "users.email", "users.name", "users.id")
 	}
 	return db
 }
