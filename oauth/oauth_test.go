@@ -204,10 +204,13 @@ func (w *world) signedIn(u *store.User) *browser {
 }
 
 // signIn puts a session row behind the browser's cookie, as package account does after the right password.
-func (b *browser) signIn(u *store.User) *store.Session {
+func (b *browser) signIn(u *store.User, change ...func(*store.Session)) *store.Session {
 	secret, now := store.RandomToken(32), b.clock.now().UTC()
 	ses := &store.Session{ID: store.NewID(), SecretHash: store.HashSecret(secret), UserID: u.ID, AuthTime: now, ACR: "1", AMR: []string{"pwd"},
 		Remember: true, CreatedAt: now, LastSeenAt: now, IdleExpiresAt: now.Add(7 * 24 * time.Hour), ExpiresAt: now.Add(30 * 24 * time.Hour)}
+	for _, fn := range change {
+		fn(ses)
+	}
 	require.NoError(b, b.store.CreateSession(b.Context(), ses))
 	home, _ := url.Parse(b.server.URL)
 	b.http.Jar.SetCookies(home, []*http.Cookie{{Name: b.sessions().CookieName(), Value: secret, Path: "/"}})

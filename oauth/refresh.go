@@ -108,7 +108,7 @@ func (h *refreshHandler) HandleTokenEndpointRequest(ctx context.Context, r fosit
 	for _, resource := range audience {
 		r.GrantAudience(resource)
 	}
-	exchangeIn(ctx).refresh = &refreshing{grant: g, token: token, as: as, organization: bound}
+	exchangeIn(ctx).refresh = &refreshing{grant: g, token: token, as: as, organization: bound, switching: organization != ""}
 	return nil
 }
 
@@ -150,6 +150,7 @@ type refreshing struct {
 	token        *refreshToken
 	as           store.Acting
 	organization string // that the grant is bound to from now on
+	switching    bool   // because the client asked for it
 }
 
 // PopulateTokenEndpointResponse rotates the grant and answers. The access token is signed first: should that fail, the
@@ -178,7 +179,7 @@ func (h *refreshHandler) PopulateTokenEndpointResponse(ctx context.Context, r fo
 // gets the same successor, else it counts as reuse.
 func (h *refreshHandler) rotate(ctx context.Context, c *client, s *refreshing) error {
 	if !h.current(s.grant, s.token) {
-		return nil // in the grace, liveGrant checked
+		return h.holdOrganization(ctx, s) // in the grace, liveGrant checked
 	}
 	idle, _ := h.refreshLifetimes(c)
 	until := earlier(h.now().Add(idle), s.grant.ExpiresAt)
@@ -186,7 +187,35 @@ func (h *refreshHandler) rotate(ctx context.Context, c *client, s *refreshing) e
 	if won || err != nil {
 		return err
 	}
-	s.grant, err = h.liveGrant(ctx, c, s.token, s.as)
+	if s.grant, err = h.liveGrant(ctx, c, s.token, s.as); err != nil {
+		return err
+	}
+	if h.current(s.grant, s.token) { // nobody else has moved it: the membership ended since the grant was read
+		return errNotMember
+	}
+	return h.holdOrganization(ctx, s)
+}
+
+// holdOrganization makes sure, for a refresh that does not move the grant, that the access token just signed speaks of an
+// organization whose membership stands: whoever ends one waits for this, and revokes what was signed before.
+func (h *refreshHandler) holdOrganization(ctx context.Context, s *refreshing) error {
+	if s.organization == "" {
+		return nil
+	}
+	if s.switching {
+		won, err := h.Store.SwitchGrant(ctx, s.grant.ID, s.organization)
+		if err == nil && !won {
+			err = errNotMember
+		}
+		return err
+	}
+	err := h.Store.Tx(ctx, func(ctx context.Context) error {
+		_, err := h.Store.HoldMember(ctx, s.organization, s.grant.UserID)
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return errRefreshRejected
+	}
 	return err
 }
 

@@ -130,6 +130,17 @@ func (s *Store) RotateGrant(ctx context.Context, id string, generation int64, or
 	return won, nil
 }
 
+// SwitchGrant binds the live grant to another organization and reports whether it did: not where the person is not a member.
+// It holds the membership as RotateGrant does.
+func (s *Store) SwitchGrant(ctx context.Context, id, organizationID string) (won bool, err error) {
+	won, err = s.decide(ctx, `UPDATE grants SET organization_id = $2 WHERE id = $1 AND revoked_at IS NULL AND EXISTS (SELECT 1 FROM members
+		WHERE members.organization_id = $2 AND members.user_id = grants.user_id`+s.sharing()+`)`, id, organizationID)
+	if err != nil {
+		return false, fmt.Errorf("switch grant %s: %w", id, err)
+	}
+	return won, nil
+}
+
 // RevokeGrant ends one grant and its outstanding access tokens. An unknown or ended grant is revoked again without harm:
 // the code of a grant that was never created may have been replayed.
 func (s *Store) RevokeGrant(ctx context.Context, id, reason string) error {
