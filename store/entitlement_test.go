@@ -26,16 +26,13 @@ type landscape struct {
 // role makes a role with permissions, which it makes where they are missing.
 func (f *fixture) role(a *store.Application, key string, isDefault bool, permissions ...string) *store.Role {
 	f.Helper()
-	r := &store.Role{ID: store.NewID(), ApplicationID: a.ID, Key: key, IsDefault: isDefault, CreatedAt: f.at(), UpdatedAt: f.at()}
-	for _, key := range permissions {
-		var p store.Permission
-		if f.DB(f.Context()).Limit(1).Find(&p, "application_id = ? AND key = ?", a.ID, key).RowsAffected == 0 {
-			p = store.Permission{ID: store.NewID(), ApplicationID: a.ID, Key: key, CreatedAt: f.at(), UpdatedAt: f.at()}
-			f.create(&p)
+	for _, p := range permissions {
+		if _, err := f.PermissionByKey(f.Context(), a.ID, p); err != nil {
+			require.NoError(f, f.CreatePermission(f.Context(), &store.Permission{ApplicationID: a.ID, Key: p, Name: p}))
 		}
-		r.Permissions = append(r.Permissions, p)
 	}
-	require.NoError(f, f.DB(f.Context()).Omit("Permissions.*").Create(r).Error)
+	r := &store.Role{ApplicationID: a.ID, Key: key, Name: key, IsDefault: isDefault, Permissions: permissions}
+	require.NoError(f, f.CreateRole(f.Context(), r))
 	return r
 }
 

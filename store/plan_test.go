@@ -77,17 +77,17 @@ func (f *fixture) fillEntitlements(users []store.User) {
 		members = append(members, store.Member{ID: "e" + id, OrganizationID: "e" + id, UserID: user, Role: store.MemberOwner, CreatedAt: noon, UpdatedAt: noon})
 		permissions = append(permissions, store.Permission{ID: id, ApplicationID: f.crm.ID, Key: "permission-" + id, CreatedAt: noon, UpdatedAt: noon})
 		roles = append(roles, store.Role{ID: id, ApplicationID: f.crm.ID, Key: "role-" + id, IsDefault: i%500 == 0, CreatedAt: noon, UpdatedAt: noon})
-		roles[i].Permissions = permissions[i : i+1]
 		assignments = append(assignments, store.RoleAssignment{ID: id, ApplicationID: f.crm.ID, RoleID: id, UserID: user, CreatedAt: noon},
 			store.RoleAssignment{ID: "o" + id, ApplicationID: f.crm.ID, RoleID: id, UserID: user, OrganizationID: &organizations[i].ID, CreatedAt: noon})
 		plans = append(plans, store.Plan{ID: id, ApplicationID: f.crm.ID, Key: "plan-" + id, IsDefault: i == 0, Active: true, CreatedAt: noon, UpdatedAt: noon})
 		subscriptions = append(subscriptions, store.Subscription{ID: id, ApplicationID: f.crm.ID, PlanID: id, UserID: &users[i].ID, StartsAt: noon, CreatedAt: noon, UpdatedAt: noon},
 			store.Subscription{ID: "o" + id, ApplicationID: f.crm.ID, PlanID: id, OrganizationID: &organizations[i].ID, StartsAt: noon, CreatedAt: noon, UpdatedAt: noon})
 	}
-	db := f.DB(f.Context()).Omit("Permissions.*").Session(&gorm.Session{CreateBatchSize: 500})
+	db := f.DB(f.Context()).Session(&gorm.Session{CreateBatchSize: 500})
 	for _, rows := range []any{users, organizations, members, permissions, roles, assignments, plans, subscriptions} {
 		require.NoError(f, db.Create(rows).Error)
 	}
+	exec(f.T, f.Store, "INSERT INTO role_permissions (role_id, permission_id) SELECT id, id FROM permissions")
 }
 
 // plan says how the engine would run the statement. args are PostgreSQL literals for its parameters; without them it plans
