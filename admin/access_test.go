@@ -24,6 +24,22 @@ var routes = []struct{ method, path, body string }{
 	{"GET", "/applications/crm/clients/crm-web", ""},
 	{"PATCH", "/applications/crm/clients/crm-web", `{"name":"Other"}`},
 	{"POST", "/applications/crm/clients/crm-web/rotate-secret", `{}`},
+	{"GET", "/applications/crm/permissions", ""},
+	{"POST", "/applications/crm/permissions", `{"key":"invoice:read"}`},
+	{"GET", "/applications/crm/permissions/invoice:read", ""},
+	{"PATCH", "/applications/crm/permissions/invoice:read", `{"name":"Other"}`},
+	{"GET", "/applications/crm/roles", ""},
+	{"POST", "/applications/crm/roles", `{"key":"editor","isDefault":true}`},
+	{"GET", "/applications/crm/roles/editor", ""},
+	{"PATCH", "/applications/crm/roles/editor", `{"isDefault":true}`},
+	{"GET", "/applications/crm/clients/crm-web/roles", ""},
+	{"PUT", "/applications/crm/clients/crm-web/roles", `{"roles":["editor"]}`},
+	{"GET", "/users/ulla/applications/crm/roles", ""},
+	{"PUT", "/users/ulla/applications/crm/roles", `{"roles":["editor"]}`},
+	{"DELETE", "/applications/crm/roles/editor", ""},
+	{"DELETE", "/applications/crm/roles?key=editor&force=true", ""},
+	{"DELETE", "/applications/crm/permissions/invoice:read", ""},
+	{"DELETE", "/applications/crm/permissions", `{"key":"invoice:read"}`},
 	{"GET", "/audit", ""},
 	{"DELETE", "/applications/crm/clients/crm-web", ""},
 	{"DELETE", "/applications/crm", ""},
@@ -77,7 +93,7 @@ func TestAccess(t *testing.T) {
 					srv.t = t
 					path := route.path
 					if tt.header["X-Query"] != "" {
-						path += "?" + tt.header["X-Query"]
+						path += map[bool]string{false: "?", true: "&"}[strings.Contains(path, "?")] + tt.header["X-Query"]
 					}
 					a := srv.call(route.method, path, route.body, tt.header).is(tt.status, tt.code)
 					assert.Equal(t, tt.challenge, a.Header().Get("WWW-Authenticate"))

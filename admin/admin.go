@@ -1,8 +1,9 @@
-// Package admin is /api/admin, where operators manage applications, their clients, and people. It checks who calls, what they
+// Package admin is /api/admin, where operators manage applications, their clients and roles, and people. It checks who calls, what they
 // send and what they may change, and writes an audit event with every change. What people do to their own account is
 // package account's; what clients then do is oauth's.
 //
-// Start with Handler. CreateApplication is shared with the command line.
+// Start with Handler. CreateApplication, and what creates, changes and deletes permissions and roles, are shared with the
+// command line.
 package admin
 
 import (
@@ -48,9 +49,13 @@ func (h *Handler) Mount(api huma.API) {
 	group.UseMiddleware(h.access(api))
 	h.mountApplications(group)
 	h.mountClients(group)
+	h.mountPermissions(group)
+	h.mountRoles(group)
+	h.mountClientRoles(group)
 	h.mountAudit(group)
 	h.mountUsers(group)
 	h.mountUserSessions(group)
+	h.mountUserRoles(group)
 }
 
 // operation fills in what all routes here have in common.

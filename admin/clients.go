@@ -168,6 +168,15 @@ func renewSecret(ctx context.Context, s *store.Store, c *store.Client, overlap t
 type clientResponse struct{ Body Client }
 
 func (h *Handler) getClient(ctx context.Context, in *ClientPath) (*clientResponse, error) {
+	c, err := h.client(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return &clientResponse{showClient(c)}, nil
+}
+
+// client returns the client that a path names. Another application's is unknown here.
+func (h *Handler) client(ctx context.Context, in *ClientPath) (*store.Client, error) {
 	ref, err := in.ID.text()
 	if err != nil {
 		return nil, err
@@ -180,7 +189,7 @@ func (h *Handler) getClient(ctx context.Context, in *ClientPath) (*clientRespons
 	if c == nil {
 		return nil, store.ErrNotFound
 	}
-	return &clientResponse{showClient(c)}, nil
+	return c, nil
 }
 
 type updateClientRequest struct {
