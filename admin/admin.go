@@ -1,4 +1,4 @@
-// Package admin is /api/admin, where operators manage applications, their clients, and people. It checks who calls, what they
+// Package admin is /api/admin, where operators manage applications, their clients and plans, and people. It checks who calls, what they
 // send and what they may change, and writes an audit event with every change. What people do to their own account is
 // package account's; what clients then do is oauth's.
 //
@@ -48,6 +48,8 @@ func (h *Handler) Mount(api huma.API) {
 	group.UseMiddleware(h.access(api))
 	h.mountApplications(group)
 	h.mountClients(group)
+	h.mountPlans(group)
+	h.mountSubscriptions(group)
 	h.mountAudit(group)
 	h.mountUsers(group)
 	h.mountUserSessions(group)
