@@ -138,3 +138,11 @@ func sqliteCode(err error) int {
 	}
 	return 0
 }
+
+// touched returns ErrNotFound when a write found no row.
+func touched(res *gorm.DB) error {
+	if res.Error == nil && res.RowsAffected == 0 {
+		return ErrNotFound
+	}
+	return known(res.Error)
+}

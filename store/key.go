@@ -58,11 +58,3 @@ func (s *Store) createKey(ctx context.Context, row any) error {
 	}
 	return known(res.Error)
 }
-
-// touched returns ErrNotFound when a write found no row.
-func touched(res *gorm.DB) error {
-	if res.Error == nil && res.RowsAffected == 0 {
-		return ErrNotFound
-	}
-	return known(res.Error)
-}

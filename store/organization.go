@@ -126,11 +126,7 @@ func (s *Store) DeleteOrganization(ctx context.Context, id string) error {
 
 // oneRow is the outcome of a write to one row: ErrNotFound when it is not there.
 func oneRow(res *gorm.DB, attempt string) error {
-	err := known(res.Error)
-	if err == nil && res.RowsAffected == 0 {
-		err = ErrNotFound
-	}
-	if err != nil {
+	if err := touched(res); err != nil {
 		return fmt.Errorf("%s: %w", attempt, err)
 	}
 	return nil
