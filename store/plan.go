@@ -1,7 +1,9 @@
 package store
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -25,7 +27,7 @@ type Feature struct {
 	Key string `json:"key"`
 	// Type is one of the Feature constants.
 	Type string `json:"type"`
-	// Value is true or false, a string, or for limits and quotas a number as it was written; null is "no limit".
+	// Value is true or false, a string, or for limits and quotas an exact decimal without exponent; null is "no limit".
 	Value json.RawMessage `json:"value"`
 	// Period is when a quota begins anew.
 	Period string `json:"period,omitempty"`
@@ -50,18 +52,69 @@ type Plan struct {
 	UpdatedAt     time.Time
 }
 
-// A Subscription gives a person or an organization, one of the two, a plan of an application for a time. Overrides replace
-// features of the plan of the same key and add others. There is at most one per subscriber and application.
-type Subscription struct {
-	ID             string `gorm:"primaryKey"`
-	ApplicationID  string
-	PlanID         string
-	Plan           *Plan
-	UserID         *string
-	OrganizationID *string
-	Overrides      []Feature `gorm:"serializer:json"`
-	StartsAt       time.Time
-	EndsAt         *time.Time // nil: until further notice
-	CreatedAt      time.Time
-	UpdatedAt      time.Time
+// Plans returns one page of an application's plans.
+func (s *Store) Plans(ctx context.Context, q KeyQuery) (*Page[Plan], error) {
+	page, err := findPage[Plan](ctx, s, q.Paging, s.keyListing(ctx, "plans", q))
+	if err != nil {
+		return nil, fmt.Errorf("list plans: %w", err)
+	}
+	return page, nil
+}
+
+// CountPlans counts the application's plans.
+func (s *Store) CountPlans(ctx context.Context, applicationID string) (int, error) {
+	n, err := s.countKeys(ctx, &Plan{}, applicationID)
+	if err != nil {
+		return 0, fmt.Errorf("count plans of application %s: %w", applicationID, err)
+	}
+	return n, nil
+}
+
+// PlanByKey returns the application's plan with the key, or ErrNotFound.
+func (s *Store) PlanByKey(ctx context.Context, applicationID, key string) (*Plan, error) {
+	var p Plan
+	if err := s.db(ctx).Take(&p, "application_id = ? AND key = ?", applicationID, key).Error; err != nil {
+		return nil, fmt.Errorf("plan %q of application %s: %w", key, applicationID, known(err))
+	}
+	return &p, nil
+}
+
+// DefaultPlan returns the plan of those without a subscription, or ErrNotFound when they have none.
+func (s *Store) DefaultPlan(ctx context.Context, applicationID string) (*Plan, error) {
+	var p Plan
+	if err := s.db(ctx).Take(&p, "application_id = ? AND is_default", applicationID).Error; err != nil {
+		return nil, fmt.Errorf("default plan of application %s: %w", applicationID, known(err))
+	}
+	return &p, nil
+}
+
+// CreatePlan inserts p. It returns ErrConflict when the application has a plan with the key, or another default.
+func (s *Store) CreatePlan(ctx context.Context, p *Plan) error {
+	p.ID, p.CreatedAt = NewID(), s.now()
+	p.UpdatedAt = p.CreatedAt
+	if err := s.createKey(ctx, p); err != nil {
+		return fmt.Errorf("create plan %q of application %s: %w", p.Key, p.ApplicationID, err)
+	}
+	s.publish(ctx, Event{Kind: EventApplicationChanged, ID: p.ApplicationID})
+	return nil
+}
+
+// UpdatePlan writes every column of p but its key. It returns ErrConflict when p is to be a second default.
+func (s *Store) UpdatePlan(ctx context.Context, p *Plan) error {
+	p.UpdatedAt = s.now()
+	res := s.db(ctx).Model(&Plan{}).Where("id = ?", p.ID).Select("*").Omit("id", "application_id", "key", "created_at").UpdateColumns(p)
+	if err := touched(res); err != nil {
+		return fmt.Errorf("update plan %s: %w", p.ID, err)
+	}
+	s.publish(ctx, Event{Kind: EventApplicationChanged, ID: p.ApplicationID})
+	return nil
+}
+
+// DeletePlan deletes the plan with all its subscriptions.
+func (s *Store) DeletePlan(ctx context.Context, p *Plan) error {
+	if err := touched(s.db(ctx).Delete(&Plan{}, "id = ?", p.ID)); err != nil {
+		return fmt.Errorf("delete plan %s: %w", p.ID, err)
+	}
+	s.publish(ctx, Event{Kind: EventApplicationChanged, ID: p.ApplicationID})
+	return nil
 }
