@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"reflect"
@@ -62,7 +63,9 @@ func properties(v any) map[string]any {
 	out := map[string]any{}
 	text, err := json.Marshal(v)
 	if err == nil {
-		err = json.Unmarshal(text, &out)
+		decoder := json.NewDecoder(bytes.NewReader(text))
+		decoder.UseNumber() // a float would make two large numbers equal that differ
+		err = decoder.Decode(&out)
 	}
 	if err != nil {
 		panic(err) // v is a wire type of this package, which always marshals

@@ -1,6 +1,6 @@
-// Package admin is /api/admin, where operators manage applications, their clients and roles, and people. It checks who calls, what they
-// send and what they may change, and writes an audit event with every change. What people do to their own account is
-// package account's; what clients then do is oauth's.
+// Package admin is /api/admin, where operators manage applications with their clients, roles and plans, and people. It checks
+// who calls, what they send and what they may change, and writes an audit event with every change. What people do to their own
+// account is package account's; what clients then do is oauth's.
 //
 // Start with Handler. CreateApplication, and what creates, changes and deletes permissions and roles, are shared with the
 // command line.
@@ -52,6 +52,8 @@ func (h *Handler) Mount(api huma.API) {
 	h.mountPermissions(group)
 	h.mountRoles(group)
 	h.mountClientRoles(group)
+	h.mountPlans(group)
+	h.mountSubscriptions(group)
 	h.mountAudit(group)
 	h.mountUsers(group)
 	h.mountUserSessions(group)

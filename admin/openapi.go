@@ -182,6 +182,12 @@ func showType(s *huma.Schema) docType {
 			values = append(values, fmt.Sprint(value))
 		}
 		out.Text = strings.Join(values, " | ")
+	case len(s.OneOf) > 0:
+		var choices []string
+		for _, choice := range s.OneOf {
+			choices = append(choices, showType(choice).Text)
+		}
+		out.Text = strings.Join(choices, " or ")
 	case s.Type == huma.TypeArray:
 		item := showType(s.Items)
 		out = docType{Text: "list of " + item.Text, Ref: item.Ref}

@@ -10,7 +10,7 @@ import (
 )
 
 // An Optional is a field that a request may leave out: absent keeps what is there (or takes the default of a new
-// object), null goes back to the default, a value replaces.
+// object), null goes back to the default, a value replaces. In an answer it is an object that there may not be, then null.
 type Optional[T any] struct {
 	Value T
 	Set   bool // the field was there
