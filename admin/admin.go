@@ -3,7 +3,7 @@
 // send and what they may change, and writes an audit event with every change. What people do to their own account is
 // package account's; what clients then do is oauth's.
 //
-// Start with Handler. CreateApplication, and what creates, changes and deletes permissions and roles, are shared with the
+// Start with Handler. CreateApplication, and what creates, changes and deletes permissions, roles and plans, are shared with the
 // command line.
 package admin
 
