@@ -92,8 +92,8 @@ func run(ctx context.Context, cfg *config.Config, out, logs io.Writer, ready fun
 		return err
 	}
 	operators := &admin.Handler{
-		Store: db, People: people, Sessions: people.Sessions, Tokens: provider,
-		SameOrigin: people.Origins.SameOrigin, Now: time.Now, Log: log,
+		Store: db, People: people, Organizations: people, Sessions: people.Sessions, Tokens: provider,
+		SameOrigin: people.Origins.SameOrigin, PublicURL: cfg.PublicURL, Now: time.Now, Log: log,
 	}
 	pages := &ui.Handler{Dist: ui.Dist(), HTTPS: https(cfg)}
 	health := &health{Store: db, Started: started}

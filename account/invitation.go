@@ -157,7 +157,7 @@ func (s *Service) CancelInvitation(ctx context.Context, by store.Actor, ref, id 
 			return err
 		}
 		if invitation, err = s.Store.InvitationByID(ctx, id); err != nil {
-			return unknownInvitation(err)
+			return unknown(errNoInvitation, err)
 		}
 		if invitation.OrganizationID != o.ID { // another customer's is none of theirs
 			return errNoInvitation
@@ -188,7 +188,7 @@ func (s *Service) ReceivedInvitation(ctx context.Context, user *store.User, id s
 	invitation, err := s.Store.InvitationByID(ctx, id)
 	switch {
 	case err != nil:
-		return nil, unknownInvitation(err)
+		return nil, unknown(errNoInvitation, err)
 	case invitation.Email != user.Email:
 		return nil, errNotRecipient
 	case !invitation.Open(s.now()):
@@ -205,13 +205,13 @@ func (s *Service) AcceptInvitation(ctx context.Context, by store.Actor, id strin
 	err := s.Store.Tx(ctx, func(ctx context.Context) error {
 		user, err := s.Store.LockUser(ctx, by.ID)
 		if err != nil {
-			return unknownUser(err)
+			return unknown(errNoUser, err)
 		}
 		if invitation, err = s.ReceivedInvitation(ctx, user, id); err != nil {
 			return err
 		}
 		if _, err := s.Store.LockOrganization(ctx, invitation.OrganizationID); err != nil {
-			return unknownInvitation(err)
+			return unknown(errNoInvitation, err)
 		}
 		if err := s.settle(ctx, by, "invitation.accept", invitation, store.InvitationAccepted); err != nil {
 			return err
@@ -231,7 +231,7 @@ func (s *Service) RejectInvitation(ctx context.Context, by store.Actor, id strin
 	err := s.Store.Tx(ctx, func(ctx context.Context) error {
 		user, err := s.Store.UserByID(ctx, by.ID)
 		if err != nil {
-			return unknownUser(err)
+			return unknown(errNoUser, err)
 		}
 		if invitation, err = s.ReceivedInvitation(ctx, user, id); err != nil {
 			return err
@@ -248,7 +248,7 @@ func (s *Service) RejectInvitation(ctx context.Context, by store.Actor, id strin
 func (s *Service) settle(ctx context.Context, by store.Actor, action string, i *store.Invitation, status string) error {
 	was := *i
 	if err := s.Store.SettleInvitation(ctx, i, status); err != nil {
-		return unknownInvitation(err)
+		return unknown(errNoInvitation, err)
 	}
 	return s.auditInvitation(ctx, by, action, &was, i)
 }
@@ -269,11 +269,4 @@ func expiry(i *store.Invitation) string {
 		return ""
 	}
 	return stamp(&i.ExpiresAt)
-}
-
-func unknownInvitation(err error) error {
-	if isNotFound(err) {
-		return errNoInvitation.Because(err)
-	}
-	return err
 }

@@ -47,11 +47,11 @@ func (s *Service) AddMember(ctx context.Context, by store.Actor, ref, userID, ro
 	err := s.Store.Tx(ctx, func(ctx context.Context) error {
 		user, err := s.Store.LockUser(ctx, userID)
 		if err != nil {
-			return unknownUser(err)
+			return unknown(errNoUser, err)
 		}
 		o, err := s.Store.LockOrganization(ctx, ref)
 		if err != nil {
-			return unknownOrganization(err)
+			return unknown(errNoOrganization, err)
 		}
 		m = &store.Member{OrganizationID: o.ID, UserID: userID, User: user, Role: role}
 		return s.insertMember(ctx, by, m)
@@ -92,7 +92,7 @@ func (s *Service) SetMemberRole(ctx context.Context, by store.Actor, ref, member
 			return err
 		}
 		if m, err = s.Store.MemberByRef(ctx, o.ID, member); err != nil {
-			return unknownMember(err)
+			return unknown(errNoMember, err)
 		}
 		if err := mayAppoint(own, m.Role, role); err != nil {
 			return err
@@ -128,7 +128,7 @@ func (s *Service) RemoveMember(ctx context.Context, by store.Actor, ref, member 
 			return err
 		}
 		if m, err = s.Store.MemberByRef(ctx, o.ID, member); err != nil {
-			return unknownMember(err)
+			return unknown(errNoMember, err)
 		}
 		if err := mayAppoint(own, m.Role); err != nil {
 			return err
@@ -150,7 +150,7 @@ func (s *Service) LeaveOrganization(ctx context.Context, by store.Actor, ref str
 			return err
 		}
 		if m, err = s.Store.MemberOf(ctx, o.ID, by.ID); err != nil {
-			return unknownMember(err)
+			return unknown(errNoMember, err)
 		}
 		return s.endMembership(ctx, by, "member.leave", m)
 	})
@@ -220,18 +220,4 @@ func checkMemberRole(role string) error {
 		return nil
 	}
 	return errMemberRole
-}
-
-func unknownUser(err error) error {
-	if isNotFound(err) {
-		return errNoUser.Because(err)
-	}
-	return err
-}
-
-func unknownMember(err error) error {
-	if isNotFound(err) {
-		return errNoMember.Because(err)
-	}
-	return err
 }

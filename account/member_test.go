@@ -1,6 +1,7 @@
 package account_test
 
 import (
+	"context"
 	"net/http"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"auth-service/problem"
 	"auth-service/store"
+	"auth-service/store/storetest"
 )
 
 func TestAddMember(t *testing.T) {
@@ -237,6 +239,22 @@ func TestNewOwnerIsDeletedMeanwhile(t *testing.T) {
 			assert.Equal(t, 1, owners, "round %d: %v", round, codes)
 		}
 	})
+}
+
+// Whoever holds a superadmin may go on to wait for an organization, so a deletion, which holds those of the person, must not
+// wait for superadmins in turn. (SQLite has one writer at a time.)
+func TestDeletionOfAMemberWaitsForNoSuperadmin(t *testing.T) {
+	c := newClock()
+	s := newServer(t, storetest.NewPostgres(t, func(o *store.Options) { o.Now = c.Now }), c)
+	root, acme := s.create("root@example.com", store.RoleSuperadmin), s.customer("acme")
+	require.NoError(t, s.store.Tx(t.Context(), func(ctx context.Context) error {
+		if _, err := s.store.LockUser(ctx, root.ID); err != nil {
+			return err
+		}
+		meanwhile, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		return s.svc.DeleteUser(meanwhile, system, acme.plain.ID)
+	}))
 }
 
 // A browser left open, a person who is the only one to run a customer: leaving for good needs somebody to take over.

@@ -63,7 +63,7 @@ func (s *Service) CreateOrganization(ctx context.Context, by store.Actor, o *sto
 	return s.Store.Tx(ctx, func(ctx context.Context) error {
 		if ownerID != "" {
 			if _, err := s.Store.LockUser(ctx, ownerID); err != nil {
-				return unknownUser(err)
+				return unknown(errNoUser, err)
 			}
 		}
 		if err := s.insertOrganization(ctx, o, slugs); err != nil {
@@ -136,7 +136,7 @@ func (s *Service) DeleteOrganization(ctx context.Context, by store.Actor, ref st
 	return s.Store.Tx(ctx, func(ctx context.Context) error {
 		o, err := s.Store.LockOrganization(ctx, ref)
 		if err != nil {
-			return unknownOrganization(err)
+			return unknown(errNoOrganization, err)
 		}
 		if err := s.Store.DeleteOrganization(ctx, o.ID); err != nil {
 			return err
@@ -153,13 +153,13 @@ func (s *Service) seen(ctx context.Context, by store.Actor, ref string) (*store.
 	switch {
 	case by.Administrator:
 		o, err := s.Store.OrganizationByRef(ctx, ref)
-		return o, store.MemberOwner, unknownOrganization(err)
+		return o, store.MemberOwner, unknown(errNoOrganization, err)
 	case by.Type != store.ActorUser:
 		return nil, "", errNoOrganization
 	}
 	m, err := s.Store.MembershipByRef(ctx, by.ID, ref)
 	if err != nil {
-		return nil, "", unknownOrganization(err)
+		return nil, "", unknown(errNoOrganization, err)
 	}
 	return m.Organization, m.Role, nil
 }
@@ -169,18 +169,18 @@ func (s *Service) seen(ctx context.Context, by store.Actor, ref string) (*store.
 func (s *Service) held(ctx context.Context, by store.Actor, ref string) (*store.Organization, string, error) {
 	if by.Administrator {
 		o, err := s.Store.LockOrganization(ctx, ref)
-		return o, store.MemberOwner, unknownOrganization(err)
+		return o, store.MemberOwner, unknown(errNoOrganization, err)
 	}
 	o, _, err := s.seen(ctx, by, ref)
 	if err != nil {
 		return nil, "", err
 	}
 	if o, err = s.Store.LockOrganization(ctx, o.ID); err != nil {
-		return nil, "", unknownOrganization(err)
+		return nil, "", unknown(errNoOrganization, err)
 	}
 	m, err := s.Store.MemberOf(ctx, o.ID, by.ID)
 	if err != nil {
-		return nil, "", unknownOrganization(err)
+		return nil, "", unknown(errNoOrganization, err)
 	}
 	return o, m.Role, nil
 }
@@ -312,9 +312,10 @@ func slugTaken(err error) error {
 	return err
 }
 
-func unknownOrganization(err error) error {
+// unknown says in the words of e that what was looked for is not there.
+func unknown(e *problem.Error, err error) error {
 	if isNotFound(err) {
-		return errNoOrganization.Because(err)
+		return e.Because(err)
 	}
 	return err
 }

@@ -53,7 +53,20 @@ var routes = []struct{ method, path, body string }{
 	{"GET", "/users/ulla/sessions", ""},
 	{"DELETE", "/users/ulla/sessions", ""},
 	{"DELETE", "/users/ulla/sessions/session-ulla", ""},
+	{"GET", "/users/ulla/organizations", ""},
 	{"DELETE", "/users/ulla", ""},
+	{"GET", "/organizations", ""},
+	{"POST", "/organizations", `{"name":"Acme"}`},
+	{"GET", "/organizations/acme", ""},
+	{"PATCH", "/organizations/acme", `{"name":"Other"}`},
+	{"GET", "/organizations/acme/members", ""},
+	{"POST", "/organizations/acme/members", `{"userId":"ulla"}`},
+	{"PATCH", "/organizations/acme/members/ulla/role", `{"role":"admin"}`},
+	{"DELETE", "/organizations/acme/members/ulla", ""},
+	{"GET", "/organizations/acme/invitations", ""},
+	{"POST", "/organizations/acme/invitations", `{"email":"eve@example.com"}`},
+	{"DELETE", "/organizations/acme/invitations/x", ""},
+	{"DELETE", "/organizations/acme", ""},
 }
 
 func TestAccess(t *testing.T) {

@@ -1,7 +1,6 @@
-// Package admin is /api/admin, where operators manage applications with their clients, roles and plans, organizations, and
-// people. It checks who calls, what they
-// send and what they may change, and writes an audit event with every change. What people do to their own account is
-// package account's; what clients then do is oauth's.
+// Package admin is /api/admin, where operators manage applications with their clients, roles and plans, people, and
+// organizations. It checks who calls, what they send and what they may change, and writes an audit event with every change.
+// What people do to their own account is package account's; what clients then do is oauth's.
 //
 // Start with Handler. CreateApplication, and what creates, changes and deletes permissions and roles, are shared with the
 // command line.
@@ -32,13 +31,15 @@ type Tokens interface {
 
 // A Handler serves /api/admin.
 type Handler struct {
-	Store    *store.Store
-	People   People
-	Sessions Sessions
-	Tokens   Tokens
+	Store         *store.Store
+	People        People
+	Organizations Organizations
+	Sessions      Sessions
+	Tokens        Tokens
 	// SameOrigin guards what the session cookie authorizes against other sites' pages. Requests with a bearer token do
 	// without: no page can make a browser send one.
 	SameOrigin echo.MiddlewareFunc
+	PublicURL  string // for links to our pages
 	Now        func() time.Time
 	Log        zerolog.Logger
 }
@@ -59,6 +60,9 @@ func (h *Handler) Mount(api huma.API) {
 	h.mountUsers(group)
 	h.mountUserSessions(group)
 	h.mountUserRoles(group)
+	h.mountOrganizations(group)
+	h.mountMembers(group)
+	h.mountInvitations(group)
 }
 
 // operation fills in what all routes here have in common.

@@ -101,8 +101,9 @@ func newServer(t *testing.T, s *store.Store) *server {
 		Store:  s,
 		Hasher: &account.Hasher{Argon2: account.Argon2{MemoryKiB: 64, Iterations: 1, Parallelism: 1}, Queue: 100, QueueTimeout: time.Minute},
 		Policy: account.PasswordPolicy{MinLength: 8, MaxLength: 128}, Now: time.Now,
+		Organizations: account.OrganizationPolicy{MaxMembers: 10, MaxInvitations: 5, InvitationLifetime: 48 * time.Hour},
 	}
-	h := &admin.Handler{Store: s, People: people, Sessions: sessions{s}, Tokens: srv.tokens, SameOrigin: sameOrigin, Now: time.Now}
+	h := &admin.Handler{Store: s, People: people, Organizations: people, PublicURL: "https://auth.example.com", Sessions: sessions{s}, Tokens: srv.tokens, SameOrigin: sameOrigin, Now: time.Now}
 	h.Mount(problem.NewAPI(srv.echo, "Test", "0"))
 	for id, role := range map[string]string{"root": store.RoleSuperadmin, "alice": store.RoleAdmin, "ulla": store.RoleUser} {
 		require.NoError(t, s.CreateUser(t.Context(), &store.User{

@@ -143,7 +143,7 @@ func insertApplication(ctx context.Context, s *store.Store, a *store.Application
 		return err
 	}
 	var err error
-	for _, a.Slug = range slugCandidates(slugOf(a.Name)) {
+	for _, a.Slug = range slugCandidates(slugOf(a.Name, "app")) {
 		if err = s.CreateApplication(ctx, a); !errors.Is(err, store.ErrConflict) {
 			return err
 		}

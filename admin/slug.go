@@ -12,8 +12,9 @@ import (
 
 const maxSlug = 63
 
-// slugOf makes a slug of a name: "Café Zürich (beta)" becomes cafe-zurich-beta.
-func slugOf(name string) string {
+// slugOf makes a slug of a name: "Café Zürich (beta)" becomes cafe-zurich-beta. A name without a letter or digit gets the
+// fallback.
+func slugOf(name, fallback string) string {
 	var out strings.Builder
 	for _, r := range norm.NFKD.String(strings.ToLower(name)) {
 		switch {
@@ -27,7 +28,7 @@ func slugOf(name string) string {
 	slug := strings.Trim(out.String(), "-")
 	slug = strings.Trim(slug[:min(len(slug), maxSlug)], "-")
 	if slug == "" || uuid.Validate(slug) == nil {
-		return "app"
+		return fallback
 	}
 	return slug
 }

@@ -36,7 +36,7 @@ var errEmailTaken = func() error {
 func (h *Handler) mountUsers(api huma.API) {
 	const all, one = "/users", "/users/{id}"
 	const notFound, conflict = http.StatusNotFound, http.StatusConflict
-	huma.Register(api, aboutUsers(operation("listUsers", http.MethodGet, all, "List people", http.StatusOK)), h.listUsers)
+	huma.Register(api, aboutUsers(operation("listUsers", http.MethodGet, all, "List people", http.StatusOK, notFound)), h.listUsers)
 	huma.Register(api, aboutUsers(operation("createUser", http.MethodPost, all, "Create a person", http.StatusCreated, conflict)), h.createUser)
 	huma.Register(api, aboutUsers(operation("updateUserInCollection", http.MethodPatch, all, "Change the person whose id is in the body", http.StatusOK, notFound, conflict)), h.updateUserInCollection)
 	huma.Register(api, aboutUsers(operation("getUser", http.MethodGet, one, "Get a person", http.StatusOK, notFound)), h.getUser)
@@ -83,11 +83,16 @@ type listUsersRequest struct {
 	Sort     string `query:"sort" enum:"createdAt,-createdAt,email,-email,name,-name" default:"-createdAt"`
 	Role     string `query:"role" enum:"user,admin,superadmin"`
 	Disabled string `query:"disabled" enum:"true,false"`
+
+	OrganizationID string `query:"organizationId" maxLength:"255" doc:"The members of the organization with this id or slug."`
+	ApplicationID  string `query:"applicationId" maxLength:"255" doc:"Those with a grant, past ones included, a role or a subscription in the application with this id, slug or client_id."`
 }
 
 func (h *Handler) listUsers(ctx context.Context, in *listUsersRequest) (*listResponse[User], error) {
 	paging, bad := in.paging(in.Sort)
 	bad.search(in.Search)
+	bad.named("query.organizationId", in.OrganizationID)
+	bad.named("query.applicationId", in.ApplicationID)
 	if err := bad.err(); err != nil {
 		return nil, err
 	}
@@ -95,6 +100,9 @@ func (h *Handler) listUsers(ctx context.Context, in *listUsersRequest) (*listRes
 	if in.Disabled != "" {
 		disabled := in.Disabled == "true"
 		q.Disabled = &disabled
+	}
+	if err := h.resolveFilters(ctx, in, &q); err != nil {
+		return nil, err
 	}
 	page, err := h.Store.Users(ctx, q)
 	if err != nil {
@@ -109,6 +117,25 @@ func (h *Handler) listUsers(ctx context.Context, in *listUsersRequest) (*listRes
 		}
 		return u.CreatedAt, u.ID
 	}), nil
+}
+
+// resolveFilters finds what the list is filtered by. An unknown one is an error, as the empty list would tell another story.
+func (h *Handler) resolveFilters(ctx context.Context, in *listUsersRequest, q *store.UserQuery) error {
+	if in.OrganizationID != "" {
+		o, err := h.Organizations.Organization(ctx, actorIn(ctx).Actor, in.OrganizationID)
+		if err != nil {
+			return err
+		}
+		q.OrganizationID = o.ID
+	}
+	if in.ApplicationID != "" {
+		a, err := h.Store.ApplicationByRef(ctx, in.ApplicationID)
+		if err != nil {
+			return err
+		}
+		q.ApplicationID = a.ID
+	}
+	return nil
 }
 
 // UserInput is a person to be created.
@@ -186,13 +213,7 @@ type UserPatch struct {
 
 // nulls finds the fields that have no default to go back to.
 func (in *UserPatch) nulls() faults {
-	f := faults{}
-	for field, null := range map[string]bool{"name": in.Name.Null, "email": in.Email.Null, "emailVerified": in.EmailVerified.Null, "role": in.Role.Null} {
-		if null {
-			f.add(field, "This cannot be null: leave the field out to keep what is there.")
-		}
-	}
-	return f
+	return nulls(map[string]bool{"name": in.Name.Null, "email": in.Email.Null, "emailVerified": in.EmailVerified.Null, "role": in.Role.Null})
 }
 
 func (in *UserPatch) patch() store.UserPatch {

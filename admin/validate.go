@@ -59,6 +59,24 @@ func (f faults) err() error {
 	return problem.Invalid(f)
 }
 
+// named checks what names another object outside of a path: what a database would choke on is no id.
+func (f faults) named(field, ref string) {
+	if !printable(ref) {
+		f.add(field, "This has control characters: remove them.")
+	}
+}
+
+// nulls finds the fields of a patch that are null and have no default to go back to.
+func nulls(fields map[string]bool) faults {
+	f := faults{}
+	for field, null := range fields {
+		if null {
+			f.add(field, "This cannot be null: leave the field out to keep what is there.")
+		}
+	}
+	return f
+}
+
 // findings is the form in which huma adds the faults of a body to its own.
 func (f faults) findings(body any) []error {
 	var out []error

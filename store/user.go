@@ -19,6 +19,9 @@ const (
 // isSuperadmin is spelled out, and not a parameter, so that the planner sees that the index of the few roles above user serves it.
 const isSuperadmin = "role = '" + RoleSuperadmin + "' AND role <> '" + RoleUser + "'"
 
+// ofSuperadmin matches all superadmins if the person with the given id is one, and else nobody.
+const ofSuperadmin = isSuperadmin + " AND (SELECT role FROM users WHERE id = ?) = '" + RoleSuperadmin + "'"
+
 // ErrLastSuperadmin means that the write would leave nobody who can appoint administrators.
 var ErrLastSuperadmin = errors.New("the last superadmin must stay")
 
@@ -144,7 +147,7 @@ type UserPatch struct {
 func (s *Store) LockUser(ctx context.Context, id string) (*User, error) {
 	var rows []User
 	err := s.db(ctx).Clauses(clause.Locking{Strength: "UPDATE"}).Order("id").
-		Find(&rows, "id = ? OR "+isSuperadmin+" AND (SELECT role FROM users WHERE id = ?) = '"+RoleSuperadmin+"'", id, id).Error
+		Find(&rows, "id = ? OR "+ofSuperadmin, id, id).Error
 	if err != nil {
 		return nil, fmt.Errorf("lock user %q: %w", id, known(err))
 	}
@@ -205,10 +208,11 @@ func (s *Store) DeleteUser(ctx context.Context, id string, now time.Time) error 
 
 // keepSuperadmin returns ErrLastSuperadmin when the person is the only superadmin who can act. It locks all of them
 // first: two superadmins who remove each other at once change different rows, so nothing else would make one of the two
-// wait and see what the other did. (SQLite has one writer at a time anyway.)
+// wait and see what the other did. (SQLite has one writer at a time anyway.) For anybody else it locks nobody: the caller may
+// hold organizations by now, and whoever holds a superadmin may wait for one.
 func (s *Store) keepSuperadmin(ctx context.Context, id string, now time.Time) error {
 	var all []User
-	err := s.db(ctx).Clauses(clause.Locking{Strength: "UPDATE"}).Order("id").Find(&all, isSuperadmin).Error
+	err := s.db(ctx).Clauses(clause.Locking{Strength: "UPDATE"}).Order("id").Find(&all, ofSuperadmin, id).Error
 	if err != nil {
 		return fmt.Errorf("lock superadmins: %w", known(err))
 	}

@@ -13,6 +13,9 @@ type UserQuery struct {
 	Search   string // how the address or the name begins, or the id
 	Role     string // empty for all
 	Disabled *bool  // nil for all
+
+	OrganizationID string // of one whose members they are; empty for all
+	ApplicationID  string // of one in which they have a grant, past or present, a role or a subscription; empty for all
 }
 
 // Users returns one page of people.
@@ -26,7 +29,9 @@ func (s *Store) Users(ctx context.Context, q UserQuery) (*Page[User], error) {
 	case ByName:
 		l.order = ordering{s.bytewise("lower(users.name)"), "lower(?)"}
 	}
-	if q.Search == "" && q.Role == "" && q.Disabled == nil {
+	everybody := q
+	everybody.Paging = Paging{}
+	if everybody == (UserQuery{}) {
 		l.whole = "users"
 	}
 	page, err := findPage[User](ctx, s, q.Paging, l)
@@ -37,8 +42,10 @@ func (s *Store) Users(ctx context.Context, q UserQuery) (*Page[User], error) {
 }
 
 // matchingUsers selects the people that q is about, on all its pages. Roles are spelled out so that the planner sees
-// which partial index serves them. A search is a union of ranges, each of one index: users_by_email (users_email in
-// SQLite), users_by_name and the key. "Contains" would read every row, and an index for it (trigrams) is an extension that not everyone may install.
+// which partial index serves them. An organization has a bounded number of members, so they come first and are sorted; an
+// application may have most people, so each of them is asked for it. A search is a union of ranges, each of one index:
+// users_by_email (users_email in SQLite), users_by_name and the key. "Contains" would read every row, and an index for it
+// (trigrams) is an extension that not everyone may install.
 func (s *Store) matchingUsers(ctx context.Context, q UserQuery) *gorm.DB {
 	db := s.db(ctx).Model(&User{})
 	switch q.Role {
@@ -55,6 +62,16 @@ func (s *Store) matchingUsers(ctx context.Context, q UserQuery) *gorm.DB {
 		} else {
 			db = db.Where(enabled, s.now())
 		}
+	}
+	if q.OrganizationID != "" {
+		db = db.Where("users.id IN (SELECT user_id FROM members WHERE organization_id = ?)", q.OrganizationID)
+	}
+	if q.ApplicationID != "" {
+		db = db.Where("(EXISTS (SELECT 1 FROM grants WHERE grants.user_id = users.id"+
+			" AND grants.client_id IN (SELECT id FROM clients WHERE clients.application_id = ?))"+
+			" OR EXISTS (SELECT 1 FROM role_assignments WHERE role_assignments.user_id = users.id AND role_assignments.application_id = ?)"+
+			" OR EXISTS (SELECT 1 FROM subscriptions WHERE subscriptions.user_id = users.id AND subscriptions.application_id = ?))",
+			q.ApplicationID, q.ApplicationID, q.ApplicationID)
 	}
 	if q.Search != "" {
 		db = s.beginning(db, q.Search, "users.email", "users.name", "users.id")

@@ -40,6 +40,48 @@ func TestUserTotals(t *testing.T) {
 	})
 }
 
+// Whoever has to do with an application: by a grant, past ones included, a role or a subscription.
+func TestUsersOfApplicationsAndOrganizations(t *testing.T) {
+	installed(t, func(f *fixture) {
+		granted, past, role := person(t, f.Store, "granted@example.com", "user"), person(t, f.Store, "past@example.com", "user"), person(t, f.Store, "role@example.com", "user")
+		subscriber := person(t, f.Store, "subscriber@example.com", "user")
+		f.grant(granted, "crm-web")
+		require.NoError(f, f.RevokeGrant(f.Context(), f.grant(past, "crm-web").ID, store.ReasonRevoked))
+		f.grant(f.eve, "hr-web")
+		for _, row := range []any{
+			&store.Role{ID: "r", ApplicationID: f.crm.ID, Key: "r", CreatedAt: noon, UpdatedAt: noon},
+			&store.RoleAssignment{ID: "a", ApplicationID: f.crm.ID, RoleID: "r", UserID: role.ID, CreatedAt: noon},
+			&store.Plan{ID: "p", ApplicationID: f.crm.ID, Key: "p", CreatedAt: noon, UpdatedAt: noon},
+			&store.Subscription{ID: "s", ApplicationID: f.crm.ID, PlanID: "p", UserID: &subscriber.ID, StartsAt: noon, CreatedAt: noon, UpdatedAt: noon},
+		} {
+			require.NoError(f, f.DB(f.Context()).Create(row).Error)
+		}
+		acme, other := f.organization("acme"), f.organization("other")
+		f.join(acme, f.ada, store.MemberPlain)
+		f.join(other, f.eve, store.MemberPlain)
+		all := []string{"granted@example.com", "past@example.com", "role@example.com", "subscriber@example.com"}
+		for _, tt := range []struct {
+			query store.UserQuery
+			want  []string
+		}{
+			{store.UserQuery{ApplicationID: f.crm.ID}, all}, {store.UserQuery{ApplicationID: f.hr.ID}, []string{"eve@example.com"}},
+			{store.UserQuery{ApplicationID: "nothing"}, nil}, {store.UserQuery{OrganizationID: acme.ID}, []string{"ada@example.com"}},
+			{store.UserQuery{OrganizationID: other.ID, ApplicationID: f.hr.ID}, []string{"eve@example.com"}},
+			{store.UserQuery{OrganizationID: acme.ID, ApplicationID: f.hr.ID}, nil}, {store.UserQuery{OrganizationID: "nothing"}, nil},
+		} {
+			tt.query.Paging = store.Paging{Sort: store.ByEmail, Limit: 10, CountTo: 100}
+			page, err := f.Users(f.Context(), tt.query)
+			require.NoError(f, err)
+			var emails []string
+			for _, u := range page.Items {
+				emails = append(emails, u.Email)
+			}
+			assert.Equal(f, tt.want, emails, "%+v", tt.query)
+			assert.EqualValues(f, len(tt.want), page.Total)
+		}
+	})
+}
+
 // Each order and each filter has an index: a page of a long list must neither sort nor read all of it, a search reads what
 // it finds.
 func TestUserListsUseIndexes(t *testing.T) {
