@@ -34,6 +34,7 @@ var routes = []struct{ method, path, body string }{
 	{"PATCH", "/applications/crm/roles/editor", `{"isDefault":true}`},
 	{"GET", "/applications/crm/clients/crm-web/roles", ""},
 	{"PUT", "/applications/crm/clients/crm-web/roles", `{"roles":["editor"]}`},
+	{"GET", "/users/ulla/applications/crm/explain?feature=seats", ""},
 	{"GET", "/users/ulla/applications/crm/roles", ""},
 	{"PUT", "/users/ulla/applications/crm/roles", `{"roles":["editor"]}`},
 	{"DELETE", "/applications/crm/roles/editor", ""},

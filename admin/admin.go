@@ -2,8 +2,8 @@
 // organizations. It checks who calls, what they send and what they may change, and writes an audit event with every change.
 // What people do to their own account is package account's; what clients then do is oauth's.
 //
-// Start with Handler. CreateApplication, and what creates, changes and deletes permissions and roles, are shared with the
-// command line.
+// Start with Handler. CreateApplication, and what creates, changes and deletes permissions, roles and plans, are shared with
+// the command line.
 package admin
 
 import (
@@ -60,6 +60,7 @@ func (h *Handler) Mount(api huma.API) {
 	h.mountUsers(group)
 	h.mountUserSessions(group)
 	h.mountUserRoles(group)
+	h.mountExplanations(group)
 	h.mountOrganizations(group)
 	h.mountMembers(group)
 	h.mountInvitations(group)

@@ -17,6 +17,8 @@ import (
 const (
 	maxFeatures    = 200
 	maxFeatureText = 500
+	// maxFeatureBytes is how long the keys and values may be together, as the JSON that every token holds.
+	maxFeatureBytes = 4 << 10
 )
 
 const (
@@ -73,7 +75,7 @@ func showFeatures(features []store.Feature) []Feature {
 
 // features reads those of a plan, sorted by key.
 func (f faults) features(field string, set FeatureSet) []store.Feature {
-	return sorted(f.proposals(field, set), func(p *proposal) {
+	return f.sorted(field, f.proposals(field, set), func(p *proposal) {
 		if p.bare && p.Type == "" {
 			f.add(p.path, "It is not clear what null stands for: send the list form, with a type.")
 		}
@@ -87,7 +89,7 @@ func (f faults) overrides(field string, set FeatureSet, plan []store.Feature) []
 	for i := range plan {
 		byKey[plan[i].Key] = &plan[i]
 	}
-	return sorted(f.proposals(field, set), func(p *proposal) {
+	return f.sorted(field, f.proposals(field, set), func(p *proposal) {
 		own := byKey[p.Key]
 		switch {
 		case own == nil && p.bare && p.Type == "":
@@ -105,14 +107,17 @@ func (f faults) overrides(field string, set FeatureSet, plan []store.Feature) []
 
 func numeric(kind string) bool { return kind == store.FeatureLimit || kind == store.FeatureQuota }
 
-// sorted settles each proposal and returns the features in the order of their keys.
-func sorted(proposals []proposal, settle func(*proposal)) []store.Feature {
+// sorted settles each proposal and returns the features in the order of their keys, unless they are more than a token holds.
+func (f faults) sorted(field string, proposals []proposal, settle func(*proposal)) []store.Feature {
 	out := make([]store.Feature, len(proposals))
 	for i := range proposals {
 		settle(&proposals[i])
 		out[i] = proposals[i].Feature
 	}
 	slices.SortFunc(out, func(a, b store.Feature) int { return cmp.Compare(a.Key, b.Key) })
+	if size := len(store.FeatureValues(out)); size > maxFeatureBytes {
+		f.add(field, fmt.Sprintf("Keys and values are %d bytes of JSON, and %d at most are possible: every token holds them.", size, maxFeatureBytes))
+	}
 	return out
 }
 

@@ -302,4 +302,16 @@ func (l *landscape) compare(state string) {
 		}
 		require.ElementsMatch(l, token.Roles, roles, state)
 	}
+	plan, err := l.EffectivePlan(l.Context(), a.ID, store.Subscriber{UserID: u.ID, OrganizationID: organization}, l.at())
+	require.NoError(l, err)
+	if plan.Plan == nil {
+		require.Empty(l, token.Plan, state)
+		return
+	}
+	require.Equal(l, token.Plan, plan.Plan.Key, "%s: %+v", state, plan)
+	var features []store.Feature
+	for _, f := range plan.Features {
+		features = append(features, f.Feature)
+	}
+	require.Equal(l, string(store.FeatureValues(token.Features)), string(store.FeatureValues(features)), "%s: %+v", state, plan)
 }

@@ -35,6 +35,15 @@ type Feature struct {
 	Hard bool `json:"hard,omitempty"`
 }
 
+// Allows reports whether the feature lets its holder do something: it is true, some text, or has no limit or one above zero.
+func (f *Feature) Allows() bool {
+	switch string(f.Value) {
+	case "false", `""`, "0":
+		return false
+	}
+	return true
+}
+
 // A Plan is what an application's subscribers can have: its features, the later ones by key.
 type Plan struct {
 	ID            string `gorm:"primaryKey"`

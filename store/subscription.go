@@ -70,7 +70,7 @@ func (s *Store) EffectivePlan(ctx context.Context, applicationID string, who Sub
 	for i := range rows {
 		if row := &rows[i]; row.InForce(now) {
 			return &EffectivePlan{
-				Plan: row.Plan, Source: row.source(), Features: mergeFeatures(row.Plan.Features, row.Overrides), Subscription: row, Subscriptions: rows,
+				Plan: row.Plan, Source: row.Source(), Features: mergeFeatures(row.Plan.Features, row.Overrides), Subscription: row, Subscriptions: rows,
 			}, nil
 		}
 	}
@@ -86,7 +86,8 @@ func (s *Store) EffectivePlan(ctx context.Context, applicationID string, who Sub
 	return out, nil
 }
 
-func (s *Subscription) source() string {
+// Source is PlanOfOrganization or PlanOfUser.
+func (s *Subscription) Source() string {
 	if s.OrganizationID != nil {
 		return PlanOfOrganization
 	}
