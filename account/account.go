@@ -2,8 +2,8 @@
 // profile, leave. Its wire is that of better-auth, so that better-auth/client works against it.
 //
 // The rules about people that administrators and the command line share, above all the ladder of roles, are here, too: see
-// ladder.go. So are those about organizations, their members and invitations, which begin in organization.go. The
-// administrators' HTTP routes are package admin's.
+// ladder.go. So are those about organizations, their members and invitations, which begin in organization.go; their routes
+// begin in organization_routes.go. The administrators' HTTP routes are package admin's.
 //
 // Start with Service and its Mount. Sessions.Current is how the other packages learn who is in front of the browser, and
 // Origins.SameOrigin keeps other sites from acting in their name. It issues no OAuth tokens: package oauth does, and reads
@@ -59,6 +59,9 @@ func (s *Service) Mount(e *echo.Echo, api huma.API) {
 	s.mountSessions(api)
 	s.mountPassword(api)
 	s.mountProfile(api)
+	s.mountOrganizations(api)
+	s.mountMembers(api)
+	s.mountInvitations(api)
 	register(api, http.MethodGet, "ok", "getOk", "Tells that the server answers", s.ok)
 	register(api, http.MethodGet, "config", "getConfig", "What the sign-in pages have to know", s.config)
 }

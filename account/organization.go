@@ -33,7 +33,7 @@ var (
 	errOwnersOnly         = problem.New(http.StatusForbidden, "ORGANIZATION_OWNER_REQUIRED", "Only owners of the organization may appoint owners or act upon them.")
 	errNoSelfService      = problem.New(http.StatusForbidden, "SELF_SERVICE_DISABLED", "Organizations are managed by the administrators of this server: ask one of them.")
 
-	errSlugTaken = func() error {
+	errSlugTaken = func() *problem.Error {
 		e := problem.New(http.StatusConflict, "SLUG_TAKEN", "Another organization has this slug. Choose another one.")
 		e.Fields = map[string]string{"slug": "Another organization has this slug."}
 		return e

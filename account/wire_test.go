@@ -21,7 +21,8 @@ func TestBadRequests(t *testing.T) {
 		b.signUp(email)
 		huge := `{"name":"` + strings.Repeat("a", 40<<10) + `"}`
 		deep := strings.Repeat("[", 15<<10) + strings.Repeat("]", 15<<10)
-		for _, path := range []string{"sign-up/email", "sign-in/email", "change-password", "verify-password", "update-user", "delete-user", "revoke-session"} {
+		for _, path := range []string{"sign-up/email", "sign-in/email", "change-password", "verify-password", "update-user", "delete-user", "revoke-session",
+			"organization/create", "organization/update", "organization/invite-member", "organization/has-permission"} {
 			b.post(path, huge).refused(http.StatusRequestEntityTooLarge, "PAYLOAD_TOO_LARGE")
 			for _, broken := range []string{"{", `{"name"`, "\x00", deep} {
 				b.post(path, broken).refused(http.StatusBadRequest, "INVALID_JSON")
@@ -96,6 +97,17 @@ func TestOpenAPI(t *testing.T) {
 		"revoke-sessions": "POST revokeSessions", "revoke-other-sessions": "POST revokeOtherSessions",
 		"change-password": "POST changePassword", "verify-password": "POST verifyPassword", "update-user": "POST updateUser",
 		"delete-user": "POST deleteUser", "list-accounts": "GET listAccounts", "ok": "GET getOk", "config": "GET getConfig",
+		"organization/create": "POST organizationCreate", "organization/check-slug": "POST organizationCheckSlug",
+		"organization/update": "POST organizationUpdate", "organization/delete": "POST organizationDelete",
+		"organization/set-active": "POST organizationSetActive", "organization/list": "GET organizationList",
+		"organization/get-full-organization": "GET organizationGetFull", "organization/has-permission": "POST organizationHasPermission",
+		"organization/list-members": "GET organizationListMembers", "organization/get-active-member": "GET organizationGetActiveMember",
+		"organization/get-active-member-role": "GET organizationGetActiveMemberRole", "organization/update-member-role": "POST organizationUpdateMemberRole",
+		"organization/remove-member": "POST organizationRemoveMember", "organization/leave": "POST organizationLeave",
+		"organization/invite-member": "POST organizationInviteMember", "organization/list-invitations": "GET organizationListInvitations",
+		"organization/cancel-invitation": "POST organizationCancelInvitation", "organization/list-user-invitations": "GET organizationListUserInvitations",
+		"organization/get-invitation": "GET organizationGetInvitation", "organization/accept-invitation": "POST organizationAcceptInvitation",
+		"organization/reject-invitation": "POST organizationRejectInvitation",
 	}, ids)
 	for path, forms := range map[string]bool{"sign-up/email": true, "sign-in/email": true, "change-password": false} {
 		_, ok := doc.Paths["/api/auth/"+path].Post.RequestBody.Content["application/x-www-form-urlencoded"]

@@ -37,6 +37,7 @@ type MemberQuery struct {
 	OrganizationID string
 	Search         string // how the person's address or name begins, or the person's id
 	Role           string // empty for all
+	UserID         string // empty for all
 }
 
 // Members returns one page, the persons included, in two statements, however long it is.
@@ -54,7 +55,7 @@ func (s *Store) Members(ctx context.Context, q MemberQuery) (*Page[Member], erro
 	return page, nil
 }
 
-// matchingMembers selects the members that q is about, on all its pages. Both filters look at the members of the one
+// matchingMembers selects the members that q is about, on all its pages. The filters look at the members of the one
 // organization, of whom there is a bounded number. Roles are spelled out so that the planner sees which partial index
 // serves them.
 func (s *Store) matchingMembers(ctx context.Context, q MemberQuery) *gorm.DB {
@@ -62,6 +63,9 @@ func (s *Store) matchingMembers(ctx context.Context, q MemberQuery) *gorm.DB {
 	switch q.Role {
 	case MemberOwner, MemberAdmin, MemberPlain:
 		db = db.Where("members.role = '" + q.Role + "'")
+	}
+	if q.UserID != "" {
+		db = db.Where("members.user_id = ?", q.UserID)
 	}
 	if q.Search != "" {
 		db = s.beginning(db.Joins("JOIN users ON users.id = members.user_id"), q.Search, "users.email", "users.name", "users.id")
@@ -153,6 +157,16 @@ func (s *Store) MemberByRef(ctx context.Context, organizationID, ref string) (*M
 		return nil, fmt.Errorf("member %q of organization %s: %w", ref, organizationID, known(err))
 	}
 	return &m, nil
+}
+
+// ManagesOrganization reports whether the person is an owner or admin of any organization.
+func (s *Store) ManagesOrganization(ctx context.Context, userID string) (bool, error) {
+	var ids []string
+	err := s.db(ctx).Model(&Member{}).Where("user_id = ? AND role IN ?", userID, []string{MemberOwner, MemberAdmin}).Limit(1).Pluck("id", &ids).Error
+	if err != nil {
+		return false, fmt.Errorf("look for organizations that user %s manages: %w", userID, known(err))
+	}
+	return len(ids) > 0, nil
 }
 
 // LockMemberships locks, in one order, the organizations that the person is a member of, and returns the memberships.

@@ -43,6 +43,16 @@ func TestMemberships(t *testing.T) {
 		_, err = f.HoldMember(f.Context(), a.ID, f.eve.ID)
 		require.ErrorIs(f, err, store.ErrNotFound)
 
+		for userID, want := range map[string]bool{f.ada.ID: true, f.eve.ID: true, "nobody": false} {
+			manages, err := f.ManagesOrganization(f.Context(), userID)
+			require.NoError(f, err)
+			require.Equal(f, want, manages, userID)
+		}
+		require.NoError(f, f.SetMemberRole(f.Context(), eves, store.MemberPlain))
+		manages, err := f.ManagesOrganization(f.Context(), f.eve.ID)
+		require.NoError(f, err)
+		require.False(f, manages)
+
 		again := &store.Member{OrganizationID: b.ID, UserID: f.eve.ID, Role: store.MemberOwner}
 		require.ErrorIs(f, f.CreateMember(f.Context(), again), store.ErrConflict)
 		require.NoError(f, f.SetMemberRole(f.Context(), eves, store.MemberOwner))
@@ -164,6 +174,79 @@ func TestEndMembershipWaitsForAnExchange(t *testing.T) {
 			g, err := f.GrantByID(f.Context(), c.GrantID)
 			require.NoError(f, err)
 			require.Equal(f, store.ReasonMembershipEnded, g.RevokeReason)
+		}
+	})
+}
+
+func TestMembersByOffset(t *testing.T) {
+	installed(t, func(f *fixture) {
+		o := f.organization("acme")
+		first := f.join(o, f.ada, store.MemberOwner)
+		f.forward(time.Second)
+		second := f.join(o, f.eve, store.MemberPlain)
+		for _, tt := range []struct {
+			name  string
+			query store.MemberQuery
+			want  []string
+			more  bool
+			total int64
+		}{
+			{"from the start", store.MemberQuery{Paging: store.Paging{Limit: 1}}, []string{first.ID}, true, 2},
+			{"skipping one", store.MemberQuery{Paging: store.Paging{Limit: 1, Offset: 1}}, []string{second.ID}, false, 2},
+			{"from the end", store.MemberQuery{Paging: store.Paging{Limit: 1, Offset: 1, Descending: true}}, []string{first.ID}, false, 2},
+			{"behind the end", store.MemberQuery{Paging: store.Paging{Limit: 1, Offset: 2}}, nil, false, 2},
+			{"of one person", store.MemberQuery{Paging: store.Paging{Limit: 1}, UserID: f.eve.ID}, []string{second.ID}, false, 1},
+		} {
+			tt.query.OrganizationID, tt.query.CountTo = o.ID, 100
+			page, err := f.Members(f.Context(), tt.query)
+			require.NoError(f, err, tt.name)
+			var ids []string
+			for _, m := range page.Items {
+				ids = append(ids, m.ID)
+			}
+			require.Equal(f, []any{tt.want, tt.more, tt.total}, []any{ids, page.More, page.Total}, tt.name)
+		}
+	})
+}
+
+func TestSwitchOrganization(t *testing.T) {
+	installed(t, func(f *fixture) {
+		o := f.organization("acme")
+		for _, step := range []struct{ next, was string }{{o.ID, ""}, {o.ID, o.ID}, {"", o.ID}, {"", ""}, {o.ID, ""}} {
+			was, err := f.SwitchOrganization(f.Context(), f.hers.ID, step.next)
+			require.NoError(f, err)
+			require.Equal(f, []string{step.was, step.next}, []string{was, f.active(f.hers)})
+		}
+		require.NoError(f, f.EndSession(f.Context(), f.ada.ID, f.hers.ID, "x", f.at()))
+		_, err := f.SwitchOrganization(f.Context(), f.hers.ID, "")
+		require.ErrorIs(f, err, store.ErrNotFound)
+	})
+}
+
+// A switch to an organization that is under way when the membership ends must not outlive it.
+func TestEndMembershipWaitsForASwitch(t *testing.T) {
+	installed(t, func(f *fixture) {
+		acme := f.organization("acme")
+		for round := range 8 {
+			m := f.join(acme, f.ada, store.MemberPlain)
+			change := func() error {
+				return f.Tx(f.Context(), func(ctx context.Context) error {
+					if _, err := f.HoldMember(ctx, acme.ID, f.ada.ID); err != nil {
+						return err
+					}
+					_, err := f.SwitchOrganization(ctx, f.hers.ID, acme.ID)
+					return err
+				})
+			}
+			end := func() error {
+				return f.Tx(f.Context(), func(ctx context.Context) error { return f.EndMembership(ctx, m) })
+			}
+			errs := together(2, func(i int) error { return []func() error{change, end}[(i+round)%2]() })
+			require.NoError(f, errs[(1+round)%2])
+			if changed := errs[round%2]; changed != nil {
+				require.ErrorIs(f, changed, store.ErrNotFound)
+			}
+			require.Empty(f, f.active(f.hers))
 		}
 	})
 }

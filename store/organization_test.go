@@ -173,6 +173,20 @@ func TestOrganizationStatementsUseIndexes(t *testing.T) {
 				_, err := f.Users(ctx, store.UserQuery{Paging: paging(""), ApplicationID: f.crm.ID})
 				return err
 			}, ofApplication[f.Dialect()], "", "users"},
+			{"members from an offset", func(ctx context.Context) error {
+				q := store.MemberQuery{Paging: paging(""), OrganizationID: "000001"}
+				q.Offset = 20
+				_, err := f.Members(ctx, q)
+				return err
+			}, []string{"members_"}, "'000001', 10001, '000001', 51, 20", ""},
+			{"member of a list", func(ctx context.Context) error {
+				_, err := f.Members(ctx, store.MemberQuery{Paging: paging(""), OrganizationID: "000001", UserID: "000007"})
+				return err
+			}, []string{"members_"}, "'000001', '000007', 10001, '000001', '000007', 51", ""},
+			{"managed organizations", func(ctx context.Context) error {
+				_, err := f.ManagesOrganization(ctx, "000007")
+				return err
+			}, []string{"members_user_id"}, "'000007', 'owner', 'admin', 1", ""},
 			{"membership by slug", func(ctx context.Context) error {
 				_, err := f.MembershipByRef(ctx, "000007", "s000007")
 				return err

@@ -23,6 +23,7 @@ type Paging struct {
 	Sort       string // one of the By constants that the list knows; else it sorts as its documentation says
 	Descending bool
 	After      *Position // where the page before ended; nil for the first one
+	Offset     int       // how many to skip instead, which costs as much as showing them: for lists that are known to be short
 	Limit      int
 	CountTo    int64 // up to how many matches are counted exactly; 0 for no Total
 }
@@ -81,7 +82,7 @@ func (l listing) cut(db *gorm.DB, q Paging) *gorm.DB {
 	if q.After != nil {
 		page = page.Where("("+l.order.expression+", "+l.key+") "+compare+" ("+l.order.value+", ?)", q.After.Value, q.After.ID)
 	}
-	return page.Order(l.order.expression + direction + ", " + l.key + direction).Limit(q.Limit + 1)
+	return page.Order(l.order.expression + direction + ", " + l.key + direction).Offset(q.Offset).Limit(q.Limit + 1)
 }
 
 func (l listing) withTotal(db *gorm.DB, q Paging) *gorm.DB {
@@ -103,7 +104,7 @@ func completePage[T any](ctx context.Context, s *Store, q Paging, l listing, row
 	for i := range rows[:min(len(rows), q.Limit)] {
 		page.Items, page.Total = append(page.Items, rows[i].Row), rows[i].Total
 	}
-	if q.CountTo == 0 || len(rows) == 0 && q.After == nil {
+	if q.CountTo == 0 || len(rows) == 0 && q.After == nil && q.Offset == 0 {
 		return page, nil
 	}
 	if len(rows) == 0 {

@@ -88,6 +88,21 @@ func (s *Store) TouchSession(ctx context.Context, id string, now, notSince, idle
 	return nil
 }
 
+// SwitchOrganization makes an organization, or none if its id is empty, the active one of a session and returns which one
+// was before. It returns ErrNotFound when the session has ended. The caller runs it in a transaction that holds the membership.
+func (s *Store) SwitchOrganization(ctx context.Context, id, organizationID string) (string, error) {
+	var ses Session
+	err := s.db(ctx).Clauses(clause.Locking{Strength: "UPDATE"}).Select("active_organization_id").
+		Take(&ses, "id = ? AND ended_at IS NULL", id).Error
+	if err == nil && ses.ActiveOrganizationID != organizationID {
+		err = s.db(ctx).Model(&Session{}).Where("id = ?", id).Update("active_organization_id", organizationID).Error
+	}
+	if err != nil {
+		return "", fmt.Errorf("switch organization of session %s: %w", id, known(err))
+	}
+	return ses.ActiveOrganizationID, nil
+}
+
 // UserSessions returns the live sessions of a person, the latest first.
 func (s *Store) UserSessions(ctx context.Context, userID string, now time.Time) ([]Session, error) {
 	var rows []Session
