@@ -116,7 +116,7 @@ func (c *cli) withDatabase(do func(s *session, args []string) error) func(*cobra
 			return err
 		}
 		defer db.Close()
-		return do(&session{cmd.Context(), cmd, cfg, db, keyring, newPeople(cfg, db, keyring, log), log}, args)
+		return do(&session{cmd.Context(), cmd, cfg, db, keyring, newPeople(cfg, db, keyring, &store.Counters{Store: db}, log), log}, args)
 	}
 }
 

@@ -400,6 +400,33 @@ func TestGracefulStop(t *testing.T) {
 	require.NoError(t, <-i.done)
 }
 
+// What was counted since the last flush is written when the server stops.
+func TestStopWritesStatistics(t *testing.T) {
+	cfg := testConfig(t, storetest.NewSQLiteURL(t))
+	cfg.Admin = config.Admin{Email: "root@example.org", Password: "correct horse battery"}
+	i := start(t, cfg)
+	require.Equal(t, 200, i.do("POST", "/api/auth/sign-in/email", `{"email":"root@example.org","password":"correct horse battery"}`).StatusCode)
+	require.Equal(t, 400, i.do("POST", "/api/auth/oauth2/token", "grant_type=password", "Content-Type", "application/x-www-form-urlencoded").StatusCode)
+	require.NoError(t, i.wait())
+
+	cfg, err := config.Load("")
+	require.NoError(t, err)
+	again := start(t, cfg)
+	again.client.Jar = i.client.Jar
+	days, _ := again.do("GET", "/api/admin/stats", "").json(t)["days"].([]any)
+	require.Len(t, days, 30)
+	sum := map[string]float64{}
+	for _, day := range days {
+		for name, value := range day.(map[string]any) {
+			if n, ok := value.(float64); ok {
+				sum[name] += n
+			}
+		}
+	}
+	assert.Equal(t, map[string]float64{"signIns": 1, "signInFailures": 0, "activeUsers": 1, "tokens": 0, "tokenFailures": 1}, sum)
+	require.NoError(t, again.wait())
+}
+
 func TestStopDoesNotWaitForEver(t *testing.T) {
 	cfg := testConfig(t, storetest.NewSQLiteURL(t))
 	cfg.ShutdownTimeout = 20 * time.Millisecond

@@ -51,6 +51,7 @@ func (h *Handler) Mount(api huma.API) {
 	h.mountAudit(group)
 	h.mountUsers(group)
 	h.mountUserSessions(group)
+	h.mountStatistics(group)
 }
 
 // operation fills in what all routes here have in common.
