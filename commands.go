@@ -44,7 +44,7 @@ func (c *cli) command() *cobra.Command {
 	root.AddCommand(
 		&cobra.Command{Use: "serve", Short: "Serve until stopped (the default)", Args: cobra.NoArgs, RunE: c.serve},
 		c.migrateCommand(),
-		group("user", "Manage people", c.userCreateCommand(), c.userListCommand(), c.userSetRoleCommand()),
+		group("user", "Manage people", c.userCreateCommand(), c.userListCommand(), c.userSetRoleCommand(), c.userImportCommand(), c.userExportCommand()),
 		group("client", "Manage applications and their clients", c.clientCreateCommand()),
 		group("keys", "Manage the keys that sign tokens",
 			&cobra.Command{Use: "list", Short: "List the keys", Args: cobra.NoArgs, RunE: c.withStore(c.keysList)},

@@ -276,6 +276,7 @@ func (h *Handler) importUsers(ctx context.Context, in *importUsersRequest) (*imp
 		Lines: maxImportLines, Passwords: maxImportPasswords,
 	}
 	report, err := people.Run(ctx, in.body)
+	_, _ = io.Copy(io.Discard, in.body) // whoever still sends would not see the answer
 	_ = in.connection.SetWriteDeadline(time.Now().Add(importPatience))
 	if err != nil && (report == nil || report.Lines == 0) {
 		return nil, err

@@ -255,19 +255,19 @@ type Sizes struct{ Users, Organizations, Applications Size }
 // Sizes counts up to countTo of each in one statement, and takes a guess where there are more, as the total of a list does.
 func (s *Store) Sizes(ctx context.Context, countTo int64) (Sizes, error) {
 	var out Sizes
-	tables := []struct {
-		name string
-		size *Size
-	}{{"users", &out.Users}, {"organizations", &out.Organizations}, {"applications", &out.Applications}}
-	counts := make([]any, len(tables))
-	for i, table := range tables {
-		counts[i] = s.db(ctx).Table("(?) AS counted", s.db(ctx).Table(table.name).Select("1").Limit(int(countTo)+1)).Select("count(*)")
+	count := func(table string) *gorm.DB {
+		return s.db(ctx).Table("(?) AS counted", s.db(ctx).Table(table).Select("1").Limit(int(countTo)+1)).Select("count(*)")
 	}
-	err := s.db(ctx).Raw("SELECT (?), (?), (?)", counts...).Row().Scan(&out.Users.Rows, &out.Organizations.Rows, &out.Applications.Rows)
+	var rows struct{ Users, Organizations, Applications int64 }
+	err := s.db(ctx).Raw("SELECT (?) AS users, (?) AS organizations, (?) AS applications", count("users"), count("organizations"), count("applications")).Scan(&rows).Error
 	if err != nil {
 		return out, fmt.Errorf("count rows: %w", known(err))
 	}
-	for _, table := range tables {
+	out.Users.Rows, out.Organizations.Rows, out.Applications.Rows = rows.Users, rows.Organizations, rows.Applications
+	for _, table := range []struct {
+		name string
+		size *Size
+	}{{"users", &out.Users}, {"organizations", &out.Organizations}, {"applications", &out.Applications}} {
 		if table.size.Rows <= countTo {
 			continue
 		}
