@@ -54,11 +54,16 @@ func explain(err error) string {
 	if len(p.Fields) == 0 {
 		return p.Detail
 	}
+	return strings.Join(byField(p.Fields), "\n")
+}
+
+// byField returns the sentences, each after the field that it is about.
+func byField(sentences map[string]string) []string {
 	var lines []string
-	for _, field := range slices.Sorted(maps.Keys(p.Fields)) {
-		lines = append(lines, field+": "+p.Fields[field])
+	for _, field := range slices.Sorted(maps.Keys(sentences)) {
+		lines = append(lines, field+": "+sentences[field])
 	}
-	return strings.Join(lines, "\n")
+	return lines
 }
 
 // run serves until ctx ends and then waits for the requests that are being answered. ready is called with the address

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -111,11 +110,7 @@ func inWords(e admin.ImportError) string {
 	if len(e.Errors) == 0 {
 		return e.Message
 	}
-	var sentences []string
-	for _, field := range slices.Sorted(maps.Keys(e.Errors)) {
-		sentences = append(sentences, field+": "+e.Errors[field])
-	}
-	return strings.Join(sentences, " ")
+	return strings.Join(byField(e.Errors), " ")
 }
 
 // openInput opens a file, or the standard input for "-". The size is 0 when it is not known.

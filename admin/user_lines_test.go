@@ -83,7 +83,7 @@ func TestImportLimits(t *testing.T) {
 		require.NoError(t, json.Unmarshal(rec.Body.Bytes(), &a.body))
 		return a
 	}
-	a := send(&endless{line: "{}\n"}, -1).is(200)
+	a := send(&endless{line: strings.Repeat("{}\n", 10_000)}, -1).is(200)
 	assert.Equal(t, "0 0 0 100000 100000", a.counts())
 	assert.Equal(t, []any{false, true}, []any{a.body["complete"], a.body["truncatedErrors"]})
 	refusals := a.refusals()
