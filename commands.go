@@ -44,7 +44,7 @@ func (c *cli) command() *cobra.Command {
 	root.AddCommand(
 		&cobra.Command{Use: "serve", Short: "Serve until stopped (the default)", Args: cobra.NoArgs, RunE: c.serve},
 		c.migrateCommand(),
-		group("user", "Manage people", c.userCreateCommand(), c.userListCommand(), c.userSetRoleCommand()),
+		group("user", "Manage people", c.userCreateCommand(), c.userListCommand(), c.userSetRoleCommand(), c.userImportCommand(), c.userExportCommand()),
 		group("client", "Manage applications and their clients", c.clientCreateCommand()),
 		group("keys", "Manage the keys that sign tokens",
 			&cobra.Command{Use: "list", Short: "List the keys", Args: cobra.NoArgs, RunE: c.withStore(c.keysList)},
@@ -116,7 +116,7 @@ func (c *cli) withDatabase(do func(s *session, args []string) error) func(*cobra
 			return err
 		}
 		defer db.Close()
-		return do(&session{cmd.Context(), cmd, cfg, db, keyring, newPeople(cfg, db, keyring, log), log}, args)
+		return do(&session{cmd.Context(), cmd, cfg, db, keyring, newPeople(cfg, db, keyring, &store.Counters{Store: db}, log), log}, args)
 	}
 }
 

@@ -28,8 +28,11 @@ import (
 // requestTimeout ends the work for a request that takes unreasonably long, such as one that waits for a lock.
 const requestTimeout = 30 * time.Second
 
-// streams are the routes that send for as long as somebody reads. Each bounds its own steps.
-var streams = []string{"/api/admin/audit/export"}
+// importRoute takes a body of any size that is allowed there, and reads it while it arrives.
+const importRoute = "/api/admin/users/import"
+
+// streams are the routes that send for as long as somebody reads, or read for as long as somebody sends. Each bounds its own steps.
+var streams = []string{"/api/admin/audit/export", "/api/admin/users/export", importRoute}
 
 // oauthEndpoints are the routes that other sites' pages call or post forms to by design. Each decides by the client's
 // credentials or asks the person, never by the cookie alone. Their errors have the shape of RFC 6749.
@@ -45,7 +48,10 @@ func newRouter(cfg *config.Config, log zerolog.Logger) *echo.Echo {
 	e.HTTPErrorHandler = problem.Handler(log, oauthEndpoints...)
 	e.IPExtractor = ipExtractor(cfg)
 	e.Use(requestID(trusts(cfg)), accessLog(log), catchPanics, deadline(requestTimeout), securityHeaders(https(cfg)))
-	e.Use(middleware.BodyLimit(strconv.FormatInt(int64(cfg.Limits.Body), 10) + "B"))
+	e.Use(middleware.BodyLimitWithConfig(middleware.BodyLimitConfig{
+		Limit:   strconv.FormatInt(int64(cfg.Limits.Body), 10) + "B",
+		Skipper: func(c echo.Context) bool { return c.Path() == importRoute },
+	}))
 	if len(cfg.CORSOrigins) > 0 {
 		e.Use(crossOrigin(cfg.CORSOrigins))
 	}

@@ -54,11 +54,16 @@ func explain(err error) string {
 	if len(p.Fields) == 0 {
 		return p.Detail
 	}
+	return strings.Join(byField(p.Fields), "\n")
+}
+
+// byField returns the sentences, each after the field that it is about.
+func byField(sentences map[string]string) []string {
 	var lines []string
-	for _, field := range slices.Sorted(maps.Keys(p.Fields)) {
-		lines = append(lines, field+": "+p.Fields[field])
+	for _, field := range slices.Sorted(maps.Keys(sentences)) {
+		lines = append(lines, field+": "+sentences[field])
 	}
-	return strings.Join(lines, "\n")
+	return lines
 }
 
 // run serves until ctx ends and then waits for the requests that are being answered. ready is called with the address
@@ -83,7 +88,8 @@ func run(ctx context.Context, cfg *config.Config, out, logs io.Writer, ready fun
 	}
 	defer listener.Close()
 
-	people := newPeople(cfg, db, keyring, log)
+	counters := &store.Counters{Store: db}
+	people := newPeople(cfg, db, keyring, counters, log)
 	if err := ensureSuperadmin(ctx, people, cfg, out, log); err != nil {
 		return err
 	}
@@ -113,6 +119,8 @@ func run(ctx context.Context, cfg *config.Config, out, logs io.Writer, ready fun
 	var running sync.WaitGroup
 	running.Go(func() { provider.Run(background) })
 	running.Go(func() { reap(background, db, log) })
+	running.Go(func() { flushCounters(background, counters, log) })
+	defer flushLast(ctx, counters, log) // when nothing counts any more
 	defer running.Wait()
 	defer stop()
 
@@ -140,12 +148,12 @@ func open(ctx context.Context, cfg *config.Config, log zerolog.Logger) (*store.S
 }
 
 // newPeople builds the account service, which the commands use, too.
-func newPeople(cfg *config.Config, db *store.Store, keyring *store.Keyring, log zerolog.Logger) *account.Service {
+func newPeople(cfg *config.Config, db *store.Store, keyring *store.Keyring, counters *store.Counters, log zerolog.Logger) *account.Service {
 	return &account.Service{
 		Store: db,
 		Sessions: &account.Sessions{
 			Store: db, Secure: https(cfg), Idle: cfg.Session.Idle, Absolute: cfg.Session.Absolute, Short: cfg.Session.Short,
-			Touch: cfg.Session.Touch, Now: time.Now, Log: log,
+			Touch: cfg.Session.Touch, Counters: counters, Now: time.Now, Log: log,
 		},
 		Hasher: &account.Hasher{
 			Argon2: account.Argon2{
@@ -169,6 +177,7 @@ func newPeople(cfg *config.Config, db *store.Store, keyring *store.Keyring, log 
 			SelfService: cfg.Organizations.SelfService, MaxMembers: cfg.Organizations.MaxMembers,
 			MaxInvitations: cfg.Organizations.MaxInvitations, InvitationLifetime: cfg.Organizations.InvitationLifetime,
 		},
+		Counters:      counters,
 		SignUpEnabled: cfg.SignUp.Enabled, AppName: cfg.App.Name, LogoURL: cfg.App.LogoURL,
 		Issuer: cfg.Issuer(), Version: version, Now: time.Now, Log: log,
 	}
@@ -183,7 +192,7 @@ func newProvider(ctx context.Context, cfg *config.Config, db *store.Store, keyri
 			RefreshIdle: cfg.OAuth.RefreshTokenIdle, RefreshAbsolute: cfg.OAuth.RefreshTokenAbsolute, Request: cfg.OAuth.RequestLifetime,
 		},
 		Keys:  oauth.KeyPolicy{Rotation: cfg.OAuth.KeyRotation, Retention: cfg.OAuth.KeyRetention},
-		Store: db, Keyring: keyring, Sessions: people.Sessions, SameOrigin: people.Origins.SameOrigin, Now: time.Now, Log: log,
+		Store: db, Keyring: keyring, Sessions: people.Sessions, Counters: people.Counters, SameOrigin: people.Origins.SameOrigin, Now: time.Now, Log: log,
 	})
 }
 
@@ -215,6 +224,31 @@ func reap(ctx context.Context, db *store.Store, log zerolog.Logger) {
 		if err := db.Reap(ctx); err != nil && ctx.Err() == nil {
 			log.Warn().Err(err).Msg("dead rows could not be deleted; tried again later")
 		}
+	}
+}
+
+// flushCounters writes the statistics every ten seconds until ctx ends.
+func flushCounters(ctx context.Context, counters *store.Counters, log zerolog.Logger) {
+	ticker := time.NewTicker(10 * time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := counters.Flush(ctx); err != nil && ctx.Err() == nil {
+			log.Warn().Err(err).Msg("statistics could not be written; tried again later")
+		}
+	}
+}
+
+// flushLast writes what was counted since, for so long as a stop can wait for figures.
+func flushLast(ctx context.Context, counters *store.Counters, log zerolog.Logger) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := counters.Flush(ctx); err != nil {
+		log.Warn().Err(err).Msg("the last statistics could not be written")
 	}
 }
 

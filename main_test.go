@@ -400,6 +400,33 @@ func TestGracefulStop(t *testing.T) {
 	require.NoError(t, <-i.done)
 }
 
+// What was counted since the last flush is written when the server stops.
+func TestStopWritesStatistics(t *testing.T) {
+	cfg := testConfig(t, storetest.NewSQLiteURL(t))
+	cfg.Admin = config.Admin{Email: "root@example.org", Password: "correct horse battery"}
+	i := start(t, cfg)
+	require.Equal(t, 200, i.do("POST", "/api/auth/sign-in/email", `{"email":"root@example.org","password":"correct horse battery"}`).StatusCode)
+	require.Equal(t, 400, i.do("POST", "/api/auth/oauth2/token", "grant_type=password", "Content-Type", "application/x-www-form-urlencoded").StatusCode)
+	require.NoError(t, i.wait())
+
+	cfg, err := config.Load("")
+	require.NoError(t, err)
+	again := start(t, cfg)
+	again.client.Jar = i.client.Jar
+	days, _ := again.do("GET", "/api/admin/stats", "").json(t)["days"].([]any)
+	require.Len(t, days, 30)
+	sum := map[string]float64{}
+	for _, day := range days {
+		for name, value := range day.(map[string]any) {
+			if n, ok := value.(float64); ok {
+				sum[name] += n
+			}
+		}
+	}
+	assert.Equal(t, map[string]float64{"signIns": 1, "signInFailures": 0, "activeUsers": 1, "tokens": 0, "tokenFailures": 1}, sum)
+	require.NoError(t, again.wait())
+}
+
 func TestStopDoesNotWaitForEver(t *testing.T) {
 	cfg := testConfig(t, storetest.NewSQLiteURL(t))
 	cfg.ShutdownTimeout = 20 * time.Millisecond
@@ -507,7 +534,9 @@ func TestDeadline(t *testing.T) {
 // A download takes as long as its reader needs.
 func TestStreamsHaveNoDeadline(t *testing.T) {
 	e := newRouter(config.Default(), zerolog.Nop())
-	for path, want := range map[string]bool{"/api/admin/audit/export": false, "/api/admin/audit": true} {
+	for path, want := range map[string]bool{
+		"/api/admin/audit/export": false, "/api/admin/users/export": false, "/api/admin/users/import": false, "/api/admin/audit": true,
+	} {
 		e.GET(path, func(c echo.Context) error {
 			_, bounded := c.Request().Context().Deadline()
 			assert.Equal(t, want, bounded, path)
@@ -517,6 +546,21 @@ func TestStreamsHaveNoDeadline(t *testing.T) {
 		e.ServeHTTP(rec, httptest.NewRequest("GET", path, nil))
 		assert.Equal(t, 204, rec.Code)
 	}
+}
+
+// A file of people may be larger than other bodies, and come as slowly as its sender is; see package admin for its limits.
+func TestLargeImport(t *testing.T) {
+	cfg := testConfig(t, storetest.NewSQLiteURL(t))
+	cfg.Admin = config.Admin{Email: "root@example.org", Password: "correct horse battery"}
+	cfg.Limits.Body = 1024
+	i := start(t, cfg)
+	require.Equal(t, 200, i.do("POST", "/api/auth/sign-in/email", `{"email":"root@example.org","password":"correct horse battery"}`).StatusCode)
+	file := "email\n" + strings.Repeat("no address\n", 1000)
+	r := i.do("POST", "/api/admin/users/import", file, "Content-Type", "text/csv")
+	require.Equal(t, 200, r.StatusCode, r.body)
+	assert.EqualValues(t, 1000, r.json(t)["refused"])
+	assert.Equal(t, 413, i.do("POST", "/api/admin/applications", file, "Content-Type", "text/csv").StatusCode)
+	require.NoError(t, i.wait())
 }
 
 func TestSecurityHeaders(t *testing.T) {

@@ -27,6 +27,12 @@ import (
 // maxBody bounds the request bodies of this package, whose largest field is an URL.
 const maxBody = 32 << 10
 
+// Counters keep the statistics. They are called while requests run, so they neither wait nor fail.
+type Counters interface {
+	Add(metric, applicationID string)
+	Seen(userID string)
+}
+
 // A Service holds the rules about people and serves them under /api/auth.
 type Service struct {
 	Store    *store.Store
@@ -36,6 +42,7 @@ type Service struct {
 	Throttle *Throttle
 	Devices  *Devices
 	Origins  *Origins
+	Counters Counters
 
 	Organizations OrganizationPolicy
 

@@ -82,11 +82,12 @@ func newServer(t *testing.T, db *store.Store, c *clock) *server {
 }
 
 func newService(db *store.Store, c *clock, log zerolog.Logger) *account.Service {
+	counters := &store.Counters{Store: db}
 	return &account.Service{
 		Store: db,
 		Sessions: &account.Sessions{
 			Store: db, Secure: true, Idle: 7 * 24 * time.Hour, Absolute: 30 * 24 * time.Hour, Short: 24 * time.Hour,
-			Touch: time.Minute, Now: c.Now, Log: log,
+			Touch: time.Minute, Counters: counters, Now: c.Now, Log: log,
 		},
 		Hasher: &account.Hasher{
 			Argon2: account.Argon2{MemoryKiB: 64, Iterations: 1, Parallelism: 1}, Queue: 1000, QueueTimeout: time.Minute,
@@ -98,8 +99,9 @@ func newService(db *store.Store, c *clock, log zerolog.Logger) *account.Service 
 			Addresses:      &account.AddressLimiter{Rate: 1, Burst: 100, Now: c.Now},
 			Now:            c.Now,
 		},
-		Devices: &account.Devices{Keyring: storetest.Keyring(), Secure: true},
-		Origins: &account.Origins{PublicURL: public, Trusted: []string{trusted}, Exempt: []string{"/api/auth/oauth2/token"}},
+		Devices:  &account.Devices{Keyring: storetest.Keyring(), Secure: true},
+		Counters: counters,
+		Origins:  &account.Origins{PublicURL: public, Trusted: []string{trusted}, Exempt: []string{"/api/auth/oauth2/token"}},
 
 		Organizations: account.OrganizationPolicy{SelfService: true, MaxMembers: 5, MaxInvitations: 3, InvitationLifetime: 48 * time.Hour},
 		SignUpEnabled: true, AppName: "Test", Issuer: public + "/api/auth", Version: "test", Now: c.Now, Log: log,

@@ -241,20 +241,20 @@ func TestOrganizationHasPermissionRoute(t *testing.T) {
 		}
 		owner, admin, plain, operator := s.as(c.owner), s.as(c.admin), s.as(c.plain), s.as(s.operator())
 		for _, tt := range []struct {
-			asked        object
-			owner, admin bool
+			asked                  object
+			operator, owner, admin bool
 		}{
-			{object{"organization": []string{"update"}}, true, true},
-			{object{"organization": []string{"update", "delete"}}, true, false},
-			{object{"member": []string{"create", "update", "delete"}, "invitation": []string{"create", "cancel"}}, true, true},
-			{object{"member": []string{"update"}, "organization": []string{"delete"}}, true, false},
-			{object{"member": []string{}}, true, true},
-			{object{"member": []string{"read"}}, false, false},
-			{object{"billing": []string{"update"}}, false, false},
-			{object{"billing": []string{}}, false, false},
-			{object{}, false, false},
+			{object{"organization": []string{"update"}}, true, true, true},
+			{object{"organization": []string{"update", "delete"}}, true, false, false},
+			{object{"member": []string{"create", "update", "delete"}, "invitation": []string{"create", "cancel"}}, true, true, true},
+			{object{"member": []string{"update"}, "organization": []string{"delete"}}, true, false, false},
+			{object{"member": []string{}}, true, true, true},
+			{object{"member": []string{"read"}}, false, false, false},
+			{object{"billing": []string{"update"}}, false, false, false},
+			{object{"billing": []string{}}, false, false, false},
+			{object{}, false, false, false},
 		} {
-			assert.Equal(t, []bool{tt.owner, tt.admin, false, tt.owner}, []bool{ask(owner, tt.asked), ask(admin, tt.asked), ask(plain, tt.asked), ask(operator, tt.asked)}, tt.asked)
+			assert.Equal(t, []bool{tt.owner, tt.admin, false, tt.operator}, []bool{ask(owner, tt.asked), ask(admin, tt.asked), ask(plain, tt.asked), ask(operator, tt.asked)}, tt.asked)
 		}
 		update := object{"organization": []string{"update"}}
 		owner.post("organization/has-permission", object{"permission": update}).refused(http.StatusBadRequest, "NO_ACTIVE_ORGANIZATION")

@@ -39,6 +39,7 @@ type Sessions struct {
 	Absolute time.Duration // and each is after so long
 	Short    time.Duration // instead of Absolute for those not to be remembered
 	Touch    time.Duration // least time between two notes that the session was seen
+	Counters Counters
 	Now      func() time.Time
 	Log      zerolog.Logger
 }
@@ -98,6 +99,7 @@ func (s *Sessions) load(ctx context.Context, secret string) (*store.Session, err
 	if row.User.Disabled(now) {
 		return nil, store.ErrNotFound
 	}
+	s.Counters.Seen(row.UserID)
 	if now.Sub(row.LastSeenAt) >= s.Touch {
 		idle := earlier(now.Add(s.Idle), row.ExpiresAt)
 		if err := s.Store.TouchSession(ctx, row.ID, now, now.Add(-s.Touch), idle); err != nil {

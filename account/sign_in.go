@@ -73,6 +73,7 @@ func (s *Service) signUp(ctx context.Context, in *input[signUpRequest]) (*answer
 	if err != nil {
 		return nil, err
 	}
+	s.countSignIn(user.ID)
 	return reply(signUpAnswer{ses.ID, showUser(user)}), nil
 }
 
@@ -114,10 +115,24 @@ func (s *Service) signIn(ctx context.Context, in *input[signInRequest]) (*signed
 		user, ses, err = s.trySignIn(ctx, c, email, req.Password, orTrue(req.RememberMe))
 	}
 	if err != nil {
+		s.countFailure(err)
 		return nil, err
 	}
+	s.countSignIn(user.ID)
 	body := signInAnswer{Redirect: req.CallbackURL != "", Token: ses.ID, URL: req.CallbackURL, User: showUser(user)}
 	return &signedInAnswer{noStore, req.CallbackURL, body}, nil
+}
+
+func (s *Service) countSignIn(userID string) {
+	s.Counters.Add(store.MetricSignIns, "")
+	s.Counters.Seen(userID)
+}
+
+// countFailure leaves out what is not the person's: a request that makes no sense, a server that is busy.
+func (s *Service) countFailure(err error) {
+	if errors.Is(err, errInvalidCredentials) || errors.Is(err, errTooManyAttempts) || errors.Is(err, errBanned) {
+		s.Counters.Add(store.MetricSignInFailures, "")
+	}
 }
 
 func (s *Service) trySignIn(ctx context.Context, c echo.Context, email, password string, remember bool) (*store.User, *store.Session, error) {

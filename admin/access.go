@@ -77,7 +77,7 @@ func (h *Handler) authenticate(c echo.Context) (Actor, error) {
 
 func (h *Handler) bearer(c echo.Context, token string) (Actor, error) {
 	ctx := c.Request().Context()
-	subject, clientID, scopes, err := h.Tokens.Authenticate(ctx, token)
+	userID, clientID, scopes, err := h.Tokens.Authenticate(ctx, token)
 	switch {
 	case errors.Is(err, store.ErrUnavailable), err != nil && ctx.Err() != nil:
 		return Actor{}, err
@@ -85,10 +85,10 @@ func (h *Handler) bearer(c echo.Context, token string) (Actor, error) {
 		return Actor{}, errInvalidToken.Because(err)
 	case !slices.Contains(scopes, scopeAdmin):
 		return Actor{}, errInsufficientScope
-	case subject == clientID:
+	case userID == "":
 		return requester(c, store.ActorClient, clientID), nil
 	}
-	user, err := h.Store.UserByID(ctx, subject)
+	user, err := h.Store.UserByID(ctx, userID)
 	if errors.Is(err, store.ErrNotFound) {
 		return Actor{}, errInvalidToken.Because(err)
 	}

@@ -245,3 +245,13 @@ func TestStrangeUserAgent(t *testing.T) {
 		require.Equal(t, "caf ", events[0].UserAgent)
 	})
 }
+
+// Confused deputy: ids of people are whatever an import brought, and one that equals a client_id must make nobody of the other.
+func TestPersonIsNoClient(t *testing.T) {
+	each(t, func(t *testing.T, srv *server) {
+		srv.person("cl_machine", store.RoleUser)
+		srv.tokens["namesake"] = token{"cl_machine", "cl_machine", []string{"admin"}}
+		srv.call("GET", "/applications", "", bearer("namesake")).is(403, "FORBIDDEN")
+		srv.call("GET", "/applications", "", bearer("machine")).is(200)
+	})
+}

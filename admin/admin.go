@@ -23,10 +23,10 @@ type Sessions interface {
 	Current(r *http.Request) (*store.Session, error)
 }
 
-// Tokens verifies access tokens. The subject is a user's id, or the clientID when the client acts for itself. A token that is
-// no good is an error; so is store.ErrUnavailable, which says nothing about the token.
+// Tokens verifies access tokens. The userID is empty when the client acts for itself. A token that is no good is an error; so
+// is store.ErrUnavailable, which says nothing about the token.
 type Tokens interface {
-	Authenticate(ctx context.Context, token string) (subject, clientID string, scopes []string, err error)
+	Authenticate(ctx context.Context, token string) (userID, clientID string, scopes []string, err error)
 }
 
 // A Handler serves /api/admin.
@@ -64,6 +64,7 @@ func (h *Handler) Mount(api huma.API) {
 	h.mountOrganizations(group)
 	h.mountMembers(group)
 	h.mountInvitations(group)
+	h.mountStatistics(group)
 }
 
 // operation fills in what all routes here have in common.

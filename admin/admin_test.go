@@ -42,8 +42,8 @@ func (s sessions) Current(r *http.Request) (*store.Session, error) {
 }
 
 type token struct {
-	subject, client string
-	scopes          []string
+	user, client string // no user: the client acts for itself
+	scopes       []string
 }
 
 // tokens are the access tokens that this test issued. The real ones are tested in package oauth.
@@ -57,7 +57,7 @@ func (t tokens) Authenticate(_ context.Context, raw string) (string, string, []s
 	if !ok {
 		return "", "", nil, errors.New("unknown token")
 	}
-	return found.subject, found.client, found.scopes, nil
+	return found.user, found.client, found.scopes, nil
 }
 
 // sameOrigin stands for account.Origins.
@@ -88,8 +88,8 @@ func (c *clock) advance(d time.Duration) { c.offset.Add(int64(d)) }
 func newServer(t *testing.T, s *store.Store) *server {
 	t.Helper()
 	srv := &server{t: t, store: s, echo: echo.New(), tokens: tokens{
-		"machine":        {"cl_machine", "cl_machine", []string{"admin"}},
-		"machine-narrow": {"cl_machine", "cl_machine", []string{"reports"}},
+		"machine":        {"", "cl_machine", []string{"admin"}},
+		"machine-narrow": {"", "cl_machine", []string{"reports"}},
 		"delegated":      {"alice", "cl_console", []string{"openid", "admin"}},
 		"delegated-root": {"root", "cl_console", []string{"openid", "admin"}},
 		"delegated-user": {"ulla", "cl_console", []string{"openid", "admin"}},

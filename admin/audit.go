@@ -15,7 +15,7 @@ func (h *Handler) mountAudit(api huma.API) {
 	list := operation("listAuditEvents", http.MethodGet, "/audit", "List who did what, the latest first", http.StatusOK)
 	export := operation("exportAuditEvents", http.MethodGet, "/audit/export", "Download who did what, the latest first", http.StatusOK)
 	list.Tags, export.Tags = []string{"Audit"}, []string{"Audit"}
-	export.Responses = exportResponses()
+	export.Responses = exportResponses("events", "AuditEvent", auditColumns)
 	huma.Register(api, list, h.listAudit)
 	huma.Register(api, export, h.exportAudit)
 }

@@ -53,9 +53,13 @@ func targets(items []map[string]any) string {
 	return strings.Join(ids, " ")
 }
 
-// download sends a request whose answer is not JSON.
 func (s *server) download(ctx context.Context, w http.ResponseWriter, query string, headers ...header) {
-	req := httptest.NewRequest("GET", "/api/admin/audit/export?"+query, nil).WithContext(ctx)
+	s.downloadFrom(ctx, w, "/audit/export?"+query, headers...)
+}
+
+// downloadFrom sends a request whose answer is not JSON.
+func (s *server) downloadFrom(ctx context.Context, w http.ResponseWriter, path string, headers ...header) {
+	req := httptest.NewRequest("GET", "/api/admin"+path, nil).WithContext(ctx)
 	req.Header.Set("Cookie", "who=alice")
 	for _, h := range headers {
 		for name, value := range h {

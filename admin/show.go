@@ -15,8 +15,10 @@ func moment(t time.Time) Moment { return Moment{t.UTC()} }
 
 // MarshalJSON writes all three digits, also when they are zero.
 func (m Moment) MarshalJSON() ([]byte, error) {
-	return []byte(m.UTC().Format(`"2006-01-02T15:04:05.000Z"`)), nil
+	return []byte(`"` + m.text() + `"`), nil
 }
+
+func (m Moment) text() string { return m.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 // Schema is that of a date-time.
 func (Moment) Schema(huma.Registry) *huma.Schema {

@@ -117,7 +117,7 @@ func (h *Handler) getOrganizationPlan(ctx context.Context, in *OrganizationAppli
 	if err != nil {
 		return nil, err
 	}
-	organization, err := h.Store.OrganizationByRef(ctx, ref)
+	organization, err := organizationNamed(ctx, h.Store, ref)
 	if err != nil {
 		return nil, err
 	}

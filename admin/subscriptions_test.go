@@ -155,7 +155,7 @@ func TestEffectivePlan(t *testing.T) {
 		for _, ref := range []string{other, "other"} {
 			srv.call("GET", ullasPlan+"?organizationId="+ref, "").is(409, "NOT_A_MEMBER")
 		}
-		srv.call("GET", ullasPlan+"?organizationId=nothing", "").is(404, "NOT_FOUND")
+		srv.call("GET", ullasPlan+"?organizationId=nothing", "").is(404, "ORGANIZATION_NOT_FOUND")
 		srv.call("GET", ullasPlan+"?organizationId=%00", "").is(404, "NOT_FOUND")
 		for _, path := range []string{"/users/nobody/applications/crm/plan", "/users/%00/applications/crm/plan", "/users/ulla/applications/nothing/plan", "/users/ulla/applications/%00/plan",
 			"/organizations/nothing/applications/crm/plan", "/organizations/%00/applications/crm/plan", "/organizations/acme/applications/nothing/plan", "/organizations/ulla/applications/crm/plan", "/users/acme/applications/crm/plan"} {

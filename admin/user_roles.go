@@ -80,13 +80,24 @@ func (h *Handler) getUserRoles(ctx context.Context, in *getUserRolesRequest) (*u
 	return &userRolesResponse{showUserRoles(at, held)}, nil
 }
 
+var errNoOrganization = problem.New(http.StatusNotFound, "ORGANIZATION_NOT_FOUND", "There is no such organization.")
+
+// organizationNamed returns the organization with the id or slug.
+func organizationNamed(ctx context.Context, s *store.Store, ref string) (*store.Organization, error) {
+	o, err := s.OrganizationByRef(ctx, ref)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, errNoOrganization
+	}
+	return o, err
+}
+
 // organizationOf returns the id of the organization, of which the person has to be a member by the look-up given.
 func (h *Handler) organizationOf(ctx context.Context, ref reference, userID string, member func(ctx context.Context, organizationID, userID string) (*store.Member, error)) (string, error) {
 	text, err := ref.text()
 	if err != nil {
 		return "", err
 	}
-	o, err := h.Store.OrganizationByRef(ctx, text)
+	o, err := organizationNamed(ctx, h.Store, text)
 	if err != nil {
 		return "", err
 	}

@@ -130,9 +130,9 @@ func TestUserRoleErrors(t *testing.T) {
 		srv.t = t
 		srv.give("acme", "editor").is(409, "NOT_A_MEMBER")
 		srv.call("GET", path+"?organizationId=acme", "").is(409, "NOT_A_MEMBER")
-		srv.give("nothing", "editor").is(404, "NOT_FOUND")
+		srv.give("nothing", "editor").is(404, "ORGANIZATION_NOT_FOUND")
 		srv.give("a\u0085b", "editor").is(404, "NOT_FOUND")
-		srv.call("GET", path+"?organizationId=nothing", "").is(404, "NOT_FOUND")
+		srv.call("GET", path+"?organizationId=nothing", "").is(404, "ORGANIZATION_NOT_FOUND")
 		srv.call("GET", path+"?organizationId=a%00b", "").is(404, "NOT_FOUND")
 		for _, path := range []string{"/users/nobody/applications/crm/roles", "/users/a%00b/applications/crm/roles", "/users/ulla/applications/nothing/roles", "/users/ulla/applications/a%00b/roles"} {
 			srv.call("GET", path, "").is(404, "NOT_FOUND")

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -23,6 +24,9 @@ type People interface {
 	Disable(ctx context.Context, by store.Actor, id, reason string, until *time.Time) error
 	Enable(ctx context.Context, by store.Actor, id string) error
 	DeleteUser(ctx context.Context, by store.Actor, id string) error
+	// ImportUsers creates people, or changes who is there. Each line is carried out whole or not at all; an error is the
+	// database's, and then the results end before the lines that nothing was done about.
+	ImportUsers(ctx context.Context, by store.Actor, lines []store.UserImport, rules store.ImportRules) ([]store.Imported, error)
 	EndSession(ctx context.Context, by store.Actor, userID, id string) error
 	EndSessions(ctx context.Context, by store.Actor, userID string) error
 }
@@ -39,6 +43,8 @@ func (h *Handler) mountUsers(api huma.API) {
 	huma.Register(api, aboutUsers(operation("listUsers", http.MethodGet, all, "List people", http.StatusOK, notFound)), h.listUsers)
 	huma.Register(api, aboutUsers(operation("createUser", http.MethodPost, all, "Create a person", http.StatusCreated, conflict)), h.createUser)
 	huma.Register(api, aboutUsers(operation("updateUserInCollection", http.MethodPatch, all, "Change the person whose id is in the body", http.StatusOK, notFound, conflict)), h.updateUserInCollection)
+	huma.Register(api, exportOfUsers(), h.exportUsers)
+	huma.Register(api, importOfUsers(), h.importUsers)
 	huma.Register(api, aboutUsers(operation("getUser", http.MethodGet, one, "Get a person", http.StatusOK, notFound)), h.getUser)
 	huma.Register(api, aboutUsers(operation("updateUserAsAdmin", http.MethodPatch, one, "Change a person", http.StatusOK, notFound, conflict)), h.updateUser)
 	huma.Register(api, aboutUsers(operation("deleteUserAsAdmin", http.MethodDelete, one, "Revoke all grants of a person and delete them", http.StatusNoContent, notFound, conflict)), h.deleteUser)
@@ -66,21 +72,22 @@ type User struct {
 	UpdatedAt      Moment  `json:"updatedAt"`
 }
 
-func (h *Handler) showUser(u *store.User) User {
+func (h *Handler) showUser(u *store.User) User { return showUser(u, h.Now()) }
+
+func showUser(u *store.User, now time.Time) User {
 	out := User{
 		ID: u.ID, Name: u.Name, Email: u.Email, EmailVerified: u.EmailVerified, Image: orNull(u.Image), Role: u.Role,
 		CreatedAt: moment(u.CreatedAt), UpdatedAt: moment(u.UpdatedAt),
 	}
-	if u.Disabled(h.Now()) {
+	if u.Disabled(now) {
 		out.Disabled, out.DisabledReason, out.DisabledUntil = true, orNull(u.DisabledReason), nullableMoment(u.DisabledUntil)
 	}
 	return out
 }
 
-type listUsersRequest struct {
-	PageRequest
+// UserFilter selects people; what is left out selects all. Huma sees only exported embedded structs.
+type UserFilter struct {
 	Search   string `query:"search" maxLength:"200" doc:"How the e-mail address or the name begins, or the id."`
-	Sort     string `query:"sort" enum:"createdAt,-createdAt,email,-email,name,-name" default:"-createdAt"`
 	Role     string `query:"role" enum:"user,admin,superadmin"`
 	Disabled string `query:"disabled" enum:"true,false"`
 
@@ -88,20 +95,34 @@ type listUsersRequest struct {
 	ApplicationID  string `query:"applicationId" maxLength:"255" doc:"Those with a grant, past ones included, a role or a subscription in the application with this id, slug or client_id."`
 }
 
-func (h *Handler) listUsers(ctx context.Context, in *listUsersRequest) (*listResponse[User], error) {
-	paging, bad := in.paging(in.Sort)
+func (in *UserFilter) query() (store.UserQuery, faults) {
+	bad := faults{}
 	bad.search(in.Search)
 	bad.named("query.organizationId", in.OrganizationID)
 	bad.named("query.applicationId", in.ApplicationID)
-	if err := bad.err(); err != nil {
-		return nil, err
-	}
-	q := store.UserQuery{Paging: paging, Search: strings.TrimSpace(in.Search), Role: in.Role}
+	q := store.UserQuery{Search: strings.TrimSpace(in.Search), Role: in.Role}
 	if in.Disabled != "" {
 		disabled := in.Disabled == "true"
 		q.Disabled = &disabled
 	}
-	if err := h.resolveFilters(ctx, in, &q); err != nil {
+	return q, bad
+}
+
+type listUsersRequest struct {
+	PageRequest
+	UserFilter
+	Sort string `query:"sort" enum:"createdAt,-createdAt,email,-email,name,-name" default:"-createdAt"`
+}
+
+func (h *Handler) listUsers(ctx context.Context, in *listUsersRequest) (*listResponse[User], error) {
+	q, bad := in.query()
+	paging, worse := in.paging(in.Sort)
+	maps.Copy(bad, worse)
+	if err := bad.err(); err != nil {
+		return nil, err
+	}
+	q.Paging = paging
+	if err := in.resolve(ctx, h.Store, &q); err != nil {
 		return nil, err
 	}
 	page, err := h.Store.Users(ctx, q)
@@ -119,17 +140,17 @@ func (h *Handler) listUsers(ctx context.Context, in *listUsersRequest) (*listRes
 	}), nil
 }
 
-// resolveFilters finds what the list is filtered by. An unknown one is an error, as the empty list would tell another story.
-func (h *Handler) resolveFilters(ctx context.Context, in *listUsersRequest, q *store.UserQuery) error {
+// resolve finds what the list is filtered by. An unknown one is an error, as the empty list would tell another story.
+func (in *UserFilter) resolve(ctx context.Context, s *store.Store, q *store.UserQuery) error {
 	if in.OrganizationID != "" {
-		o, err := h.Organizations.Organization(ctx, actorIn(ctx).Actor, in.OrganizationID)
+		o, err := organizationNamed(ctx, s, in.OrganizationID)
 		if err != nil {
 			return err
 		}
 		q.OrganizationID = o.ID
 	}
 	if in.ApplicationID != "" {
-		a, err := h.Store.ApplicationByRef(ctx, in.ApplicationID)
+		a, err := s.ApplicationByRef(ctx, in.ApplicationID)
 		if err != nil {
 			return err
 		}

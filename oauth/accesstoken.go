@@ -156,14 +156,20 @@ func (p *Provider) readAccessToken(ctx context.Context, token string) (*accessCl
 	return &claims, nil
 }
 
-// Authenticate says who an access token speaks for: the person, or the client itself when subject equals clientID. Other
+// Authenticate says who an access token speaks for: the person, or the client itself, and then userID is empty. Other
 // packages guard their APIs with it.
-func (p *Provider) Authenticate(ctx context.Context, token string) (subject, clientID string, scopes []string, err error) {
+//
+// Which of the two is not told by the subject: the id of a person may be whatever an import brought, that of a client too.
+// But only a person's token comes of a grant.
+func (p *Provider) Authenticate(ctx context.Context, token string) (userID, clientID string, scopes []string, err error) {
 	claims, err := p.verifyAccessToken(ctx, token)
 	if err != nil {
 		return "", "", nil, err
 	}
-	return claims.Subject, claims.ClientID, claims.scopes(), nil
+	if claims.GrantID != "" {
+		userID = claims.Subject
+	}
+	return userID, claims.ClientID, claims.scopes(), nil
 }
 
 // codePrefix marks authorization codes, so that a leaked one is recognised for what it is.

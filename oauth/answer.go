@@ -58,6 +58,7 @@ func (p *Provider) newCode(ctx context.Context, a *authorization, ses *store.Ses
 	if err != nil {
 		return "", fault(err)
 	}
+	p.Store.AfterCommit(ctx, func() { p.Counters.Add(store.MetricAuthorizations, a.client.ApplicationID) })
 	return response.GetCode(), nil
 }
 

@@ -141,6 +141,7 @@ func (p *Provider) authenticateClient(ctx context.Context, r *http.Request, form
 	if err != nil {
 		return nil, err
 	}
+	exchangeIn(ctx).client = c
 	grant := form.Get("grant_type")
 	if !c.allows(grant) || grant == store.GrantClientCredentials && c.Public() { // RFC 6749 §4.4
 		return nil, errUnauthorizedClient

@@ -304,3 +304,19 @@ func TestUserinfoRequests(t *testing.T) {
 		require.Equal(t, http.StatusMethodNotAllowed, b.do("DELETE", userinfoPath, nil).status)
 	})
 }
+
+// Confused deputy: who imports a person under the id of a client must not make one act as the other.
+func TestTokensTellPeopleFromClients(t *testing.T) {
+	each(t, func(w *world) {
+		namesake := &store.User{ID: w.machine.ID, Email: "namesake@example.com", Role: store.RoleUser, CreatedAt: w.clock.now().UTC(), UpdatedAt: w.clock.now().UTC()}
+		require.NoError(w, w.store.CreateUser(w.Context(), namesake))
+		for token, want := range map[string]string{
+			w.signedIn(namesake).tokens(w.web).Access: namesake.ID,
+			w.machineToken():                          "",
+		} {
+			userID, _, _, err := w.provider.Authenticate(w.Context(), token)
+			require.NoError(w, err)
+			require.Equal(w, want, userID)
+		}
+	})
+}

@@ -30,6 +30,12 @@ type Sessions interface {
 	End(ctx context.Context, c echo.Context, reason string) error
 }
 
+// Counters keep the statistics. They are called while requests run, so they neither wait nor fail.
+type Counters interface {
+	Add(metric, applicationID string)
+	Seen(userID string)
+}
+
 // Options are what a Provider is made of.
 type Options struct {
 	PublicURL   string // scheme://host[:port], without a slash at the end
@@ -42,6 +48,7 @@ type Options struct {
 	Store    *store.Store
 	Keyring  *store.Keyring
 	Sessions Sessions
+	Counters Counters
 	// SameOrigin guards the routes that the sign-in pages call with the session cookie.
 	SameOrigin echo.MiddlewareFunc
 	Now        func() time.Time

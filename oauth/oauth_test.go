@@ -36,6 +36,7 @@ type world struct {
 	provider *oauth.Provider
 	server   *httptest.Server
 	clock    *clock
+	counters *store.Counters
 	person   *store.User
 	web      *store.Client // confidential, client_secret_basic
 	spa      *store.Client // public, same application as web
@@ -77,7 +78,7 @@ func once(t *testing.T, test func(w *world)) {
 func withClock(c *clock) storetest.Option { return func(o *store.Options) { o.Now = c.now } }
 
 func newWorld(t *testing.T, s *store.Store, c *clock) *world {
-	w := &world{T: t, store: s, clock: c, secret: "cs_" + store.RandomToken(32)}
+	w := &world{T: t, store: s, clock: c, counters: &store.Counters{Store: s}, secret: "cs_" + store.RandomToken(32)}
 	e := echo.New()
 	e.HTTPErrorHandler = problem.Handler(zerolog.Nop())
 	e.Use(middleware.RequestID())
@@ -108,14 +109,14 @@ func (w *world) options() oauth.Options {
 			RefreshIdle: 30 * 24 * time.Hour, RefreshAbsolute: 90 * 24 * time.Hour, Request: time.Hour},
 		RefreshGrace: 10 * time.Second,
 		Keys:         oauth.KeyPolicy{Rotation: 90 * 24 * time.Hour, Retention: 30 * 24 * time.Hour, Generate: testKey},
-		Store:        w.store, Keyring: storetest.Keyring(), Sessions: w.sessions(), SameOrigin: origins.SameOrigin,
+		Store:        w.store, Keyring: storetest.Keyring(), Sessions: w.sessions(), SameOrigin: origins.SameOrigin, Counters: w.counters,
 		Now: w.clock.now, Log: zerolog.Nop(),
 	}
 }
 
 func (w *world) sessions() *account.Sessions {
 	return &account.Sessions{Store: w.store, Idle: 7 * 24 * time.Hour, Absolute: 30 * 24 * time.Hour, Short: 24 * time.Hour,
-		Touch: time.Minute, Now: w.clock.now, Log: zerolog.Nop()}
+		Touch: time.Minute, Counters: w.counters, Now: w.clock.now, Log: zerolog.Nop()}
 }
 
 // testKey makes one key per algorithm and process: RSA keys take long, above all under the race detector.

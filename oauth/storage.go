@@ -39,6 +39,7 @@ const firstGeneration = 1
 
 // exchange is the state of one token request: fosite asks for the code in several calls, and it must be read once.
 type exchange struct {
+	client  *client // who asks, once it has proved that
 	code    *store.AuthorizationCode
 	salt    []byte
 	refresh *refreshing

@@ -23,10 +23,11 @@ var (
 func (p *Provider) token(c echo.Context) error {
 	form, err := formOf(c.Request())
 	p.allowOrigin(c, claimedClient(c.Request(), form))
-	if err != nil {
-		return p.writeError(c, err)
+	if err == nil {
+		err = checkTokenForm(form)
 	}
-	if err := checkTokenForm(form); err != nil {
+	if err != nil {
+		p.Counters.Add(store.MetricTokenFailures, "")
 		return p.writeError(c, err)
 	}
 	request, response, err := p.exchange(c.Request(), form)
@@ -64,8 +65,10 @@ func checkTokenForm(form url.Values) error {
 // exchange runs the grant through fosite. A serialization failure of the database is tried again from the start: the
 // transaction left nothing behind.
 func (p *Provider) exchange(r *http.Request, form url.Values) (request fosite.AccessRequester, response fosite.AccessResponder, err error) {
+	var caller *client
 	err = p.Store.Retry(r.Context(), func(ctx context.Context) (err error) {
 		ctx = withExchange(ctx)
+		defer func() { caller = exchangeIn(ctx).client }()
 		request, response, err = p.exchangeOnce(ctx, r, form)
 		if errors.Is(err, fosite.ErrInvalidatedAuthorizeCode) { // lost the race for one code: the winner's tokens die too
 			if err := p.Store.RevokeGrant(ctx, exchangeIn(ctx).code.GrantID, store.ReasonCodeReplayed); err != nil {
@@ -74,7 +77,23 @@ func (p *Provider) exchange(r *http.Request, form url.Values) (request fosite.Ac
 		}
 		return err
 	})
+	p.countExchange(caller, request, err)
 	return request, response, err
+}
+
+// countExchange counts a failure for the application of a client that proved which it is; a stranger's is nobody's.
+func (p *Provider) countExchange(caller *client, request fosite.AccessRequester, err error) {
+	switch {
+	case err == nil:
+		p.Counters.Add(store.MetricTokens, caller.ApplicationID)
+		if subject := request.GetSession().GetSubject(); subject != "" {
+			p.Counters.Seen(subject)
+		}
+	case caller != nil:
+		p.Counters.Add(store.MetricTokenFailures, caller.ApplicationID)
+	default:
+		p.Counters.Add(store.MetricTokenFailures, "")
+	}
 }
 
 func (p *Provider) exchangeOnce(ctx context.Context, r *http.Request, form url.Values) (fosite.AccessRequester, fosite.AccessResponder, error) {

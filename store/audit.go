@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -61,15 +62,27 @@ type Change struct {
 
 // Audit writes e. Call it in the transaction of the act that it records, so that neither exists without the other.
 func (s *Store) Audit(ctx context.Context, e AuditEvent) error {
-	e.ID, e.CreatedAt = NewID(), s.now()
-	if e.Changes == nil {
-		e.Changes = map[string]Change{}
-	}
-	if err := s.db(ctx).Create(&e).Error; err != nil {
-		return fmt.Errorf("audit %s: %w", e.Action, known(err))
+	return s.AuditAll(ctx, []AuditEvent{e})
+}
+
+// AuditAll is Audit for what happens many times at once, in one statement for each 1000 events.
+func (s *Store) AuditAll(ctx context.Context, events []AuditEvent) error {
+	for batch := range slices.Chunk(events, auditBatch) {
+		for i := range batch {
+			batch[i].ID, batch[i].CreatedAt = NewID(), s.now()
+			if batch[i].Changes == nil {
+				batch[i].Changes = map[string]Change{}
+			}
+		}
+		if err := s.db(ctx).Create(&batch).Error; err != nil {
+			return fmt.Errorf("audit %s: %w", batch[0].Action, known(err))
+		}
 	}
 	return nil
 }
+
+// auditBatch is how many events go into a statement.
+const auditBatch = 1000
 
 // AuditTrail returns what was done to one target, the latest first.
 func (s *Store) AuditTrail(ctx context.Context, targetType, targetID string, limit int) ([]AuditEvent, error) {

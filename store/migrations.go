@@ -472,6 +472,7 @@ CREATE TABLE daily_statistics (
 	value bigint NOT NULL,
 	PRIMARY KEY (day, application_id, metric)
 );
+CREATE INDEX daily_statistics_application_id ON daily_statistics (application_id, day);
 CREATE TABLE user_activity (
 	user_id text PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
 	day text NOT NULL

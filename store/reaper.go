@@ -36,6 +36,7 @@ func (s *Store) Reap(ctx context.Context) error {
 		{"sign_in_throttles", keepExpired, s.PurgeAttempts},
 		{"sessions", keepEnded, s.PurgeSessions},
 		{"invitations", keepEnded, s.PurgeInvitations},
+		{"daily_statistics", keepStatistics, s.PurgeStatistics},
 	} {
 		if err := s.reap(ctx, kind.table, s.now().Add(-kind.keep), kind.purge); err != nil {
 			return err
@@ -99,7 +100,7 @@ func (s *Store) PurgeSigningKeys(ctx context.Context, before time.Time, limit in
 }
 
 // purge deletes rows that are dead. The arguments but the last two are constants of this file.
-func (s *Store) purge(ctx context.Context, table, key, dead string, before time.Time, limit int) (int64, error) {
+func (s *Store) purge(ctx context.Context, table, key, dead string, before any, limit int) (int64, error) {
 	columns := strings.Trim(key, "()")
 	res := s.db(ctx).Exec("DELETE FROM "+table+" WHERE "+key+" IN (SELECT "+columns+" FROM "+table+" WHERE "+dead+" LIMIT ?)", before, limit)
 	if res.Error != nil {

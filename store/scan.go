@@ -21,6 +21,11 @@ func (u *User) targets() []any {
 		&u.DisabledAt, &u.DisabledUntil, &u.DisabledReason, &u.CreatedAt, &u.UpdatedAt}
 }
 
+func (u *User) values() []any {
+	return []any{u.ID, u.Email, u.EmailVerified, u.Name, u.Image, u.Role, u.PasswordHash,
+		u.DisabledAt, u.DisabledUntil, u.DisabledReason, u.CreatedAt, u.UpdatedAt}
+}
+
 const sessionColumns = "sessions.id, sessions.secret_hash, sessions.user_id, sessions.auth_time, sessions.acr, sessions.amr, " +
 	"sessions.remember, sessions.user_agent, sessions.ip, sessions.active_organization_id, sessions.created_at, " +
 	"sessions.last_seen_at, sessions.idle_expires_at, sessions.expires_at, sessions.ended_at, sessions.end_reason"

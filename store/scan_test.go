@@ -43,8 +43,9 @@ func TestHandReadRowsAreWhole(t *testing.T) {
 
 // The values that are inserted are those that are read back, in the same order.
 func TestHandWrittenRowsAreWhole(t *testing.T) {
-	grant, code := &Grant{}, &AuthorizationCode{}
+	user, grant, code := &User{}, &Grant{}, &AuthorizationCode{}
 	for _, row := range []struct{ targets, values []any }{
+		{user.targets(), user.values()},
 		{grant.targets(), grant.values()},
 		{code.targets(), code.values()},
 	} {
