@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -48,7 +49,7 @@ func measureIssue(ctx context.Context, big, empty *occupied, o options) error {
 	defer out.Flush()
 	fmt.Fprintln(out, "path\tbig p50 ms\tp99 ms\tempty p50 ms\tp99 ms\ttime of empty\tCPU of empty\t\t")
 	for _, issue := range issues {
-		if o.only != "" && o.only != issue.name {
+		if !strings.HasPrefix(issue.name, o.only) {
 			continue
 		}
 		on := [2]*occupied{big, empty}

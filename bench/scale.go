@@ -36,12 +36,12 @@ func measureScale(ctx context.Context, o options) error {
 		return err
 	}
 	defer many.server.stop()
-	console, err := openConsole(many.server.address, many.bed.cookie(many.bed.admin), scaleCallers, w)
+	console, err := openConsole(many.server, many.bed.cookie(many.bed.admin), scaleCallers, w)
 	if err != nil {
 		return err
 	}
 	fmt.Printf("\nlists of /api/admin, %d callers, target p95 ≤ %d ms\n\n", scaleCallers, listTarget.Milliseconds())
-	missed, err := console.measureLists(ctx)
+	missed, err := console.measureLists(ctx, o.only)
 	if err != nil {
 		return err
 	}
