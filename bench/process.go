@@ -25,6 +25,9 @@ type target struct {
 // clockTick is USER_HZ, in which /proc counts; it has been 100 on every Linux for decades.
 const clockTick = 10 * time.Millisecond
 
+// patience is how long a server may take to answer first: it may have to build indexes of a million rows.
+const patience = 5 * time.Minute
+
 // start runs a server and waits until it answers.
 func start(ctx context.Context, database int, cmd *exec.Cmd, address string) (*target, error) {
 	began := time.Now()
@@ -33,7 +36,7 @@ func start(ctx context.Context, database int, cmd *exec.Cmd, address string) (*t
 	}
 	t := &target{address: address, process: cmd, database: database}
 	client := &http.Client{Timeout: time.Second}
-	for ctx.Err() == nil && time.Since(began) < time.Minute {
+	for ctx.Err() == nil && time.Since(began) < patience {
 		res, err := client.Get("http://" + address + "/health/live")
 		if err == nil {
 			_ = res.Body.Close() // only the status matters
@@ -45,7 +48,7 @@ func start(ctx context.Context, database int, cmd *exec.Cmd, address string) (*t
 		time.Sleep(2 * time.Millisecond)
 	}
 	t.stop()
-	return nil, fmt.Errorf("%s did not answer within a minute", cmd.Path)
+	return nil, fmt.Errorf("%s did not answer within %s", cmd.Path, patience)
 }
 
 func (t *target) stop() {
