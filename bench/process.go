@@ -20,6 +20,7 @@ type target struct {
 	process  *exec.Cmd
 	database int // process id of PostgreSQL's postmaster, zero for SQLite, which lives in the server
 	started  time.Duration
+	ended    chan struct{} // closed when it has
 }
 
 // clockTick is USER_HZ, in which /proc counts; it has been 100 on every Linux for decades.
@@ -34,7 +35,11 @@ func start(ctx context.Context, database int, cmd *exec.Cmd, address string) (*t
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	t := &target{address: address, process: cmd, database: database}
+	t := &target{address: address, process: cmd, database: database, ended: make(chan struct{})}
+	go func() {
+		_ = cmd.Wait() // how it ended is in ProcessState
+		close(t.ended)
+	}()
 	client := &http.Client{Timeout: time.Second}
 	for ctx.Err() == nil && time.Since(began) < patience {
 		res, err := client.Get("http://" + address + "/health/live")
@@ -45,7 +50,11 @@ func start(ctx context.Context, database int, cmd *exec.Cmd, address string) (*t
 				return t, nil
 			}
 		}
-		time.Sleep(2 * time.Millisecond)
+		select {
+		case <-t.ended:
+			return nil, fmt.Errorf("%s ended before it answered: %s", cmd.Path, cmd.ProcessState)
+		case <-time.After(2 * time.Millisecond):
+		}
 	}
 	t.stop()
 	return nil, fmt.Errorf("%s did not answer within %s", cmd.Path, patience)
@@ -53,7 +62,7 @@ func start(ctx context.Context, database int, cmd *exec.Cmd, address string) (*t
 
 func (t *target) stop() {
 	_ = t.process.Process.Signal(syscall.SIGTERM) // it may have ended by itself
-	_ = t.process.Wait()                          // how it ends does not matter here
+	<-t.ended
 }
 
 // cpu is the processor time that the server, and the database beside it, have used so far.
