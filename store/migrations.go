@@ -488,7 +488,7 @@ POSTGRES CREATE INDEX users_by_email ON users (email BYTEWISE, id, name, role, d
 DROP INDEX users_by_name;
 CREATE INDEX users_by_name ON users (lower(name) BYTEWISE, id, name, email, role, disabled_at, disabled_until);
 DROP INDEX users_disabled;
-CREATE INDEX users_disabled ON users (created_at, id, disabled_until) WHERE disabled_at IS NOT NULL;
+CREATE INDEX users_disabled ON users (created_at, id, disabled_until, role) WHERE disabled_at IS NOT NULL;
 DROP INDEX audit_events_noun;
 CREATE INDEX audit_events_noun ON audit_events ((NOUN), created_at, id, action);
 `
