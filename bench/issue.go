@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -49,7 +48,7 @@ func measureIssue(ctx context.Context, big, empty *occupied, o options) error {
 	defer out.Flush()
 	fmt.Fprintln(out, "path\tbig p50 ms\tp99 ms\tempty p50 ms\tp99 ms\ttime of empty\tCPU of empty\t\t")
 	for _, issue := range issues {
-		if !strings.HasPrefix(issue.name, o.only) {
+		if !chosen(issue.name, o.only) {
 			continue
 		}
 		on := [2]*occupied{big, empty}

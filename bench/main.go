@@ -42,7 +42,7 @@ func main() {
 	flag.DurationVar(&o.duration, "duration", 2*time.Second, "how long each path is measured")
 	flag.StringVar(&o.engines, "engines", "sqlite,postgres", "which databases")
 	flag.StringVar(&o.postgres, "postgres", os.Getenv("BENCH_DATABASE_URL"), "an empty PostgreSQL database; one is started when not given")
-	flag.StringVar(&o.only, "only", "", "measure only the path of this name; with -scale, only what begins with it")
+	flag.StringVar(&o.only, "only", "", "measure only the path of this name; with -scale, only what begins with one of these, parted by commas")
 	flag.Float64Var(&o.scale, "scale", 0, "measure at size: 1 is a million people")
 	flag.IntVar(&o.grants, "grants", 1_000_000, "how many grants there are at scale 1")
 	flag.Uint64Var(&o.seed, "seed", 1, "what the people and all that they have are made from")
