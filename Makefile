@@ -98,8 +98,8 @@ lint-frontend: frontend/node_modules/.package-lock.json e2e/node_modules/.packag
 check: lint test ## Everything that a commit must pass.
 
 .PHONY: bench
-bench: build ## Measure the server on SQLite and PostgreSQL beside the floor of each path.
-	go run ./bench
+bench: build ## Measure the server beside the floor of each path; with SCALE=1, the lists and tokens of a million people.
+	go run ./bench $(if $(SCALE),-scale $(SCALE)) $(if $(KEEP),-keep $(KEEP))
 
 .PHONY: clean
 clean: ## Remove what was built. The database in ./data stays.

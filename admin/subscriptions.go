@@ -229,7 +229,7 @@ func (h *Handler) lockOrganization(ref reference) lockSubscriber {
 		if err != nil {
 			return store.Subscriber{}, err
 		}
-		organization, err := h.Store.LockOrganization(ctx, text)
+		organization, err := noOrganization(h.Store.LockOrganization(ctx, text))
 		if err != nil {
 			return store.Subscriber{}, err
 		}

@@ -157,11 +157,16 @@ func TestEffectivePlan(t *testing.T) {
 		}
 		srv.call("GET", ullasPlan+"?organizationId=nothing", "").is(404, "ORGANIZATION_NOT_FOUND")
 		srv.call("GET", ullasPlan+"?organizationId=%00", "").is(404, "NOT_FOUND")
-		for _, path := range []string{"/users/nobody/applications/crm/plan", "/users/%00/applications/crm/plan", "/users/ulla/applications/nothing/plan", "/users/ulla/applications/%00/plan",
-			"/organizations/nothing/applications/crm/plan", "/organizations/%00/applications/crm/plan", "/organizations/acme/applications/nothing/plan", "/organizations/ulla/applications/crm/plan", "/users/acme/applications/crm/plan"} {
-			srv.call("GET", path, "").is(404, "NOT_FOUND")
-			srv.call("PUT", path, `{"plan":"pro"}`).is(404, "NOT_FOUND")
-			srv.call("DELETE", path, "").is(404, "NOT_FOUND")
+		for path, code := range map[string]string{
+			"/users/nobody/applications/crm/plan": "NOT_FOUND", "/users/%00/applications/crm/plan": "NOT_FOUND",
+			"/users/ulla/applications/nothing/plan": "NOT_FOUND", "/users/ulla/applications/%00/plan": "NOT_FOUND",
+			"/organizations/nothing/applications/crm/plan": "ORGANIZATION_NOT_FOUND", "/organizations/%00/applications/crm/plan": "NOT_FOUND",
+			"/organizations/acme/applications/nothing/plan": "NOT_FOUND", "/organizations/ulla/applications/crm/plan": "ORGANIZATION_NOT_FOUND",
+			"/users/acme/applications/crm/plan": "NOT_FOUND",
+		} {
+			srv.call("GET", path, "").is(404, code)
+			srv.call("DELETE", path, "").is(404, code)
+			srv.call("PUT", path, `{"plan":"pro"}`).is(404, code)
 		}
 	})
 }

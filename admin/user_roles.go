@@ -84,9 +84,13 @@ var errNoOrganization = problem.New(http.StatusNotFound, "ORGANIZATION_NOT_FOUND
 
 // organizationNamed returns the organization with the id or slug.
 func organizationNamed(ctx context.Context, s *store.Store, ref string) (*store.Organization, error) {
-	o, err := s.OrganizationByRef(ctx, ref)
+	return noOrganization(s.OrganizationByRef(ctx, ref))
+}
+
+// noOrganization says what it was that a look-up did not find.
+func noOrganization(o *store.Organization, err error) (*store.Organization, error) {
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, errNoOrganization
+		err = errNoOrganization
 	}
 	return o, err
 }

@@ -3,10 +3,14 @@
 // one, hash a password) on the same machine, database and load generator. Ratios can be compared between machines and
 // runs; requests per second cannot. It is bounded in time: about three minutes.
 //
-// Start with run. The scenarios are in scenarios.go, the floors in floor.go.
+// With -scale it measures at size instead: it fills a PostgreSQL database with a million people and what they have, and
+// prints whether each list of the administrators answers within its target, and what tokens cost beside an empty database.
+//
+// Start with run, or with measureScale. The scenarios are in scenarios.go, the floors in floor.go, the lists in routes.go.
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -23,6 +27,12 @@ type options struct {
 	engines     string
 	postgres    string
 	only        string
+
+	scale  float64
+	grants int
+	seed   uint64
+	keep   string
+	fill   string
 }
 
 func main() {
@@ -32,16 +42,26 @@ func main() {
 	flag.DurationVar(&o.duration, "duration", 2*time.Second, "how long each path is measured")
 	flag.StringVar(&o.engines, "engines", "sqlite,postgres", "which databases")
 	flag.StringVar(&o.postgres, "postgres", os.Getenv("BENCH_DATABASE_URL"), "an empty PostgreSQL database; one is started when not given")
-	flag.StringVar(&o.only, "only", "", "measure only the path of this name")
+	flag.StringVar(&o.only, "only", "", "measure only the path of this name; with -scale, only what begins with one of these, parted by commas")
+	flag.Float64Var(&o.scale, "scale", 0, "measure at size: 1 is a million people")
+	flag.IntVar(&o.grants, "grants", 1_000_000, "how many grants there are at scale 1")
+	flag.Uint64Var(&o.seed, "seed", 1, "what the people and all that they have are made from")
+	flag.StringVar(&o.keep, "keep", "", "the folder in which to keep the database of this size, and to find that of an earlier run")
+	flag.StringVar(&o.fill, "fill", "", "only fill this empty PostgreSQL database, with 1 as the default scale")
 	floor := flag.String("floor", "", "internal: serve the floors on this database")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	err := error(nil)
-	if *floor != "" {
+	var err error
+	switch {
+	case *floor != "":
 		err = serveFloor(ctx, *floor)
-	} else {
+	case o.fill != "":
+		err = fill(ctx, os.Stdout, o.fill, newWorld(cmp.Or(o.scale, 1), o.grants, o.seed))
+	case o.scale > 0:
+		err = measureScale(ctx, o)
+	default:
 		err = run(ctx, o)
 	}
 	if err != nil {

@@ -20,10 +20,14 @@ type target struct {
 	process  *exec.Cmd
 	database int // process id of PostgreSQL's postmaster, zero for SQLite, which lives in the server
 	started  time.Duration
+	ended    chan struct{} // closed when it has
 }
 
 // clockTick is USER_HZ, in which /proc counts; it has been 100 on every Linux for decades.
 const clockTick = 10 * time.Millisecond
+
+// patience is how long a server may take to answer first: it may have to build indexes of a million rows.
+const patience = 5 * time.Minute
 
 // start runs a server and waits until it answers.
 func start(ctx context.Context, database int, cmd *exec.Cmd, address string) (*target, error) {
@@ -31,9 +35,13 @@ func start(ctx context.Context, database int, cmd *exec.Cmd, address string) (*t
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	t := &target{address: address, process: cmd, database: database}
+	t := &target{address: address, process: cmd, database: database, ended: make(chan struct{})}
+	go func() {
+		_ = cmd.Wait() // how it ended is in ProcessState
+		close(t.ended)
+	}()
 	client := &http.Client{Timeout: time.Second}
-	for ctx.Err() == nil && time.Since(began) < time.Minute {
+	for ctx.Err() == nil && time.Since(began) < patience {
 		res, err := client.Get("http://" + address + "/health/live")
 		if err == nil {
 			_ = res.Body.Close() // only the status matters
@@ -42,15 +50,19 @@ func start(ctx context.Context, database int, cmd *exec.Cmd, address string) (*t
 				return t, nil
 			}
 		}
-		time.Sleep(2 * time.Millisecond)
+		select {
+		case <-t.ended:
+			return nil, fmt.Errorf("%s ended before it answered: %s", cmd.Path, cmd.ProcessState)
+		case <-time.After(2 * time.Millisecond):
+		}
 	}
 	t.stop()
-	return nil, fmt.Errorf("%s did not answer within a minute", cmd.Path)
+	return nil, fmt.Errorf("%s did not answer within %s", cmd.Path, patience)
 }
 
 func (t *target) stop() {
 	_ = t.process.Process.Signal(syscall.SIGTERM) // it may have ended by itself
-	_ = t.process.Wait()                          // how it ends does not matter here
+	<-t.ended
 }
 
 // cpu is the processor time that the server, and the database beside it, have used so far.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -24,7 +25,7 @@ var scenarios = []scenario{
 	{"discovery", "/static", func(b *bed) ([]step, error) {
 		return b.same(get("/api/auth/.well-known/openid-configuration", "")), nil
 	}},
-	{"client_credentials", "/sign", func(b *bed) ([]step, error) { return b.same(form(tokenPath, b.machine("client_credentials"))), nil }},
+	{"client_credentials", "/sign", func(b *bed) ([]step, error) { return b.same(form(tokenPath, b.m2m.machine("client_credentials"))), nil }},
 	{"introspect", "/verify", introspection},
 	{"userinfo", "/verify+read", userinfo},
 	{"get-session", "/read", func(b *bed) ([]step, error) {
@@ -37,7 +38,7 @@ var scenarios = []scenario{
 	}},
 	{"code flow", "/flow", func(b *bed) ([]step, error) { return codeFlow(b, b.web) }},
 	{"code flow, RS256 ID token", "/flow", func(b *bed) ([]step, error) { return codeFlow(b, b.rsa) }},
-	{"refresh", "/commit+sign", refresh},
+	{"refresh", "/commit+sign", func(b *bed) ([]step, error) { return refresh(b, b.web) }},
 	{"password sign-in", "/argon2", func(b *bed) ([]step, error) {
 		return b.perCaller(func(i int) (step, error) {
 			return expect(200, raw("POST", "/api/auth/sign-in/email", "application/json", "", credentials(i))), nil
@@ -49,14 +50,17 @@ var scenarios = []scenario{
 type bed struct {
 	address  string
 	callers  int
+	admin    *http.Client
 	cookies  []string // of one signed-in person per caller
 	web, rsa registered
 	m2m      registered
 }
 
 type registered struct {
+	ID           string `json:"id"` // of the application
 	ClientID     string `json:"clientId"`
 	ClientSecret string `json:"clientSecret"`
+	scope        string // that its people ask for, when it is not the usual one
 }
 
 const (
@@ -80,8 +84,8 @@ func credentials(i int) string { return fmt.Sprintf(`{"email":%q,"password":%q}`
 // prepare registers people and clients through the server's own API.
 func prepare(address string, callers int) (*bed, error) {
 	b := &bed{address: address, callers: callers}
-	admin, err := b.sign("in", fmt.Sprintf(`{"email":%q,"password":%q}`, adminEmail, password))
-	if err != nil {
+	var err error
+	if b.admin, err = b.sign("in", fmt.Sprintf(`{"email":%q,"password":%q}`, adminEmail, password)); err != nil {
 		return nil, err
 	}
 	const web = `,"type":"web","skipConsent":true,"redirectUris":["` + redirectURI + `"],"scopes":["openid","profile","email","offline_access"],
@@ -91,7 +95,7 @@ func prepare(address string, callers int) (*bed, error) {
 		&b.rsa: `{"name":"bench rsa","idTokenSignedResponseAlg":"RS256"` + web + `}`,
 		&b.m2m: `{"name":"bench m2m","type":"m2m","scopes":["read"],"tokenEndpointAuthMethod":"client_secret_post"}`,
 	} {
-		if err := b.call(admin, "/api/admin/applications", body, target); err != nil {
+		if err := b.call(b.admin, "/api/admin/applications", body, target); err != nil {
 			return nil, err
 		}
 	}
@@ -101,14 +105,18 @@ func prepare(address string, callers int) (*bed, error) {
 		if err != nil {
 			return nil, err
 		}
-		home := &url.URL{Scheme: "http", Host: address, Path: "/"}
-		var pairs []string
-		for _, cookie := range person.Jar.Cookies(home) {
-			pairs = append(pairs, cookie.Name+"="+cookie.Value)
-		}
-		b.cookies = append(b.cookies, strings.Join(pairs, "; "))
+		b.cookies = append(b.cookies, b.cookie(person))
 	}
 	return b, nil
+}
+
+// cookie is the header that a browser sends to the server.
+func (b *bed) cookie(browser *http.Client) string {
+	var pairs []string
+	for _, cookie := range browser.Jar.Cookies(&url.URL{Scheme: "http", Host: b.address, Path: "/"}) {
+		pairs = append(pairs, cookie.Name+"="+cookie.Value)
+	}
+	return strings.Join(pairs, "; ")
 }
 
 // sign signs a person up or in and returns the browser that did it.
@@ -197,8 +205,9 @@ func (b *bed) perCaller(make func(i int) (step, error)) ([]step, error) {
 	return steps, nil
 }
 
-func (b *bed) machine(grant string) url.Values {
-	return url.Values{"grant_type": {grant}, "client_id": {b.m2m.ClientID}, "client_secret": {b.m2m.ClientSecret}}
+// machine is what a client sends for itself.
+func (r registered) machine(grant string) url.Values {
+	return url.Values{"grant_type": {grant}, "client_id": {r.ClientID}, "client_secret": {r.ClientSecret}}
 }
 
 type tokens struct {
@@ -221,7 +230,7 @@ func (b *bed) tokens(c *caller, request []byte) (tokens, error) {
 // authorize gets a code for the caller's person, who has consented by registration.
 func (b *bed) authorize(c *caller, i int, client registered) (string, error) {
 	query := url.Values{"client_id": {client.ClientID}, "redirect_uri": {redirectURI}, "response_type": {"code"}, "state": {"s"}, "nonce": {"n"},
-		"scope": {"openid profile email offline_access"}, "code_challenge": {challenge()}, "code_challenge_method": {"S256"}}
+		"scope": {cmp.Or(client.scope, "openid profile email offline_access")}, "code_challenge": {challenge()}, "code_challenge_method": {"S256"}}
 	a, err := c.send(get("/api/auth/oauth2/authorize?"+query.Encode(), b.cookies[i]))
 	if err != nil {
 		return "", err
@@ -248,14 +257,14 @@ func codeFlow(b *bed, client registered) ([]step, error) {
 	})
 }
 
-func refresh(b *bed) ([]step, error) {
+func refresh(b *bed, client registered) ([]step, error) {
 	setUp := &caller{address: b.address}
 	defer setUp.close()
 	return b.perCaller(func(i int) (step, error) {
-		t, err := b.flow(setUp, i, b.web)
+		t, err := b.flow(setUp, i, client)
 		return func(c *caller) (err error) {
 			t, err = b.tokens(c, form(tokenPath, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {t.Refresh},
-				"client_id": {b.web.ClientID}, "client_secret": {b.web.ClientSecret}}))
+				"client_id": {client.ClientID}, "client_secret": {client.ClientSecret}}))
 			return err
 		}, err
 	})
@@ -264,11 +273,11 @@ func refresh(b *bed) ([]step, error) {
 func introspection(b *bed) ([]step, error) {
 	c := &caller{address: b.address}
 	defer c.close()
-	t, err := b.tokens(c, form(tokenPath, b.machine("client_credentials")))
+	t, err := b.tokens(c, form(tokenPath, b.m2m.machine("client_credentials")))
 	if err != nil {
 		return nil, err
 	}
-	values := b.machine("")
+	values := b.m2m.machine("")
 	values.Del("grant_type")
 	values.Set("token", t.Access)
 	return b.same(form("/api/auth/oauth2/introspect", values)), nil

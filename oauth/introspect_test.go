@@ -312,7 +312,7 @@ func TestTokensTellPeopleFromClients(t *testing.T) {
 		require.NoError(w, w.store.CreateUser(w.Context(), namesake))
 		for token, want := range map[string]string{
 			w.signedIn(namesake).tokens(w.web).Access: namesake.ID,
-			w.machineToken():                          "",
+			w.machineToken(): "",
 		} {
 			userID, _, _, err := w.provider.Authenticate(w.Context(), token)
 			require.NoError(w, err)

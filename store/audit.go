@@ -128,7 +128,7 @@ func (s *Store) AuditEvents(ctx context.Context, q AuditQuery) (*Page[AuditEntry
 		l.whole = "audit_events"
 	}
 	var rows []counted[AuditEntry]
-	err := s.auditPage(ctx, l, q).Find(&rows).Error
+	err := s.auditPage(ctx, l, q).WithContext(planned(ctx)).Find(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("list audit events: %w", known(err))
 	}

@@ -35,7 +35,7 @@ type OrganizationQuery struct {
 // Organizations returns one page of organizations.
 func (s *Store) Organizations(ctx context.Context, q OrganizationQuery) (*Page[Organization], error) {
 	l := listing{
-		matching: func() *gorm.DB { return s.matchingOrganizations(ctx, q) }, columns: "organizations.*", key: "organizations.id",
+		matching: func() *gorm.DB { return s.searched(s.db(ctx).Model(&Organization{}), q.search()) }, columns: "organizations.*", key: "organizations.id",
 		order: byColumn("organizations.created_at"),
 	}
 	switch q.Sort {
@@ -46,6 +46,8 @@ func (s *Store) Organizations(ctx context.Context, q OrganizationQuery) (*Page[O
 	}
 	if q.Search == "" {
 		l.whole = "organizations"
+	} else {
+		l.others = func() *gorm.DB { return s.foundOtherwise(ctx, q.search()) }
 	}
 	page, err := findPage[Organization](ctx, s, q.Paging, l)
 	if err != nil {
@@ -54,15 +56,7 @@ func (s *Store) Organizations(ctx context.Context, q OrganizationQuery) (*Page[O
 	return page, nil
 }
 
-// matchingOrganizations selects the organizations that q is about, on all its pages. A search is a union of ranges, each of
-// one index: organizations_by_slug (organizations_slug in SQLite), organizations_by_name and the key.
-func (s *Store) matchingOrganizations(ctx context.Context, q OrganizationQuery) *gorm.DB {
-	db := s.db(ctx).Model(&Organization{})
-	if q.Search != "" {
-		db = s.beginning(db, q.Search, "organizations.slug", "organizations.name", "organizations.id")
-	}
-	return db
-}
+func (q OrganizationQuery) search() search { return search{"organizations", "slug", q.Search, q.Sort} }
 
 // OrganizationByRef returns the organization whose id or slug is ref (in this order, should both match), or ErrNotFound.
 func (s *Store) OrganizationByRef(ctx context.Context, ref string) (*Organization, error) {

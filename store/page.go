@@ -46,10 +46,11 @@ type Page[T any] struct {
 type listing struct {
 	// matching selects the rows of all pages, in a new query at each call.
 	matching func() *gorm.DB
-	columns  string   // of a row
-	key      string   // the column that makes the order total
-	order    ordering // what comes before the key
-	whole    string   // the table that makes up the list when nothing is filtered; else empty
+	others   func() *gorm.DB // selects rows that matching lacks, of the same table; nil for none
+	columns  string          // of a row
+	key      string          // the column that makes the order total
+	order    ordering        // what comes before the key
+	whole    string          // the table that makes up the list when nothing is filtered; else empty
 }
 
 // An ordering is an expression of a row's columns, with the form that a value of the cursor takes to compare with it.
@@ -60,7 +61,7 @@ func byColumn(column string) ordering { return ordering{column, "?"} }
 // findPage returns one page in one statement, or in two when there is no row to carry the total or too many to count.
 func findPage[T any](ctx context.Context, s *Store, q Paging, l listing) (*Page[T], error) {
 	var rows []counted[T]
-	if err := l.cut(s.db(ctx), q).Find(&rows).Error; err != nil {
+	if err := l.cut(s.db(ctx), q).WithContext(planned(ctx)).Find(&rows).Error; err != nil {
 		return nil, known(err)
 	}
 	return completePage(ctx, s, q, l, rows)
@@ -74,27 +75,39 @@ type counted[T any] struct {
 
 // cut selects the rows of a page, and one more that tells whether there is another page.
 func (l listing) cut(db *gorm.DB, q Paging) *gorm.DB {
+	total, args := "", []any(nil)
+	if q.CountTo > 0 {
+		total, args = ", (?) AS total", []any{l.count(db, q)}
+	}
+	if l.others == nil {
+		return l.sorted(l.matching(), q).Offset(q.Offset).Limit(q.Limit+1).Select(l.columns+total, args...)
+	}
+	// Each part is cut by itself, in the order that its index has.
+	table, _, _ := strings.Cut(l.key, ".")
+	both := db.Table("(SELECT * FROM (?) AS matching UNION ALL SELECT * FROM (?) AS others) AS "+table,
+		l.sorted(l.matching(), q).Select(l.columns), l.sorted(l.others(), q).Select(l.columns))
+	return l.sorted(both, q).Offset(q.Offset).Limit(q.Limit+1).Select(l.columns+total, args...)
+}
+
+// sorted is what comes after the page before, in the order of the list, as much as fits the page and one more.
+func (l listing) sorted(rows *gorm.DB, q Paging) *gorm.DB {
 	direction, compare := " ASC", ">"
 	if q.Descending {
 		direction, compare = " DESC", "<"
 	}
-	page := l.withTotal(db, q)
 	if q.After != nil {
-		page = page.Where("("+l.order.expression+", "+l.key+") "+compare+" ("+l.order.value+", ?)", q.After.Value, q.After.ID)
+		rows = rows.Where("("+l.order.expression+", "+l.key+") "+compare+" ("+l.order.value+", ?)", q.After.Value, q.After.ID)
 	}
-	return page.Order(l.order.expression + direction + ", " + l.key + direction).Offset(q.Offset).Limit(q.Limit + 1)
-}
-
-func (l listing) withTotal(db *gorm.DB, q Paging) *gorm.DB {
-	if q.CountTo == 0 {
-		return l.matching().Select(l.columns)
-	}
-	return l.matching().Select(l.columns+", (?) AS total", l.count(db, q))
+	return rows.Order(l.order.expression + direction + ", " + l.key + direction).Limit(q.Offset + q.Limit + 1)
 }
 
 // count stops one past CountTo, so that its cost does not grow with the table.
 func (l listing) count(db *gorm.DB, q Paging) *gorm.DB {
-	return db.Table("(?) AS matching", l.matching().Select("1").Limit(int(q.CountTo)+1)).Select("count(*)")
+	rows := l.matching().Select("1")
+	if l.others != nil {
+		rows = db.Table("(? UNION ALL ?) AS found", rows, l.others().Select("1")).Select("1")
+	}
+	return db.Table("(?) AS matching", rows.Limit(int(q.CountTo)+1)).Select("count(*)")
 }
 
 // completePage takes the rows that cut selected apart and adds what they could not tell: the total where the page is empty and
@@ -108,7 +121,7 @@ func completePage[T any](ctx context.Context, s *Store, q Paging, l listing, row
 		return page, nil
 	}
 	if len(rows) == 0 {
-		if err := l.count(s.db(ctx), q).Scan(&page.Total).Error; err != nil {
+		if err := l.count(s.db(ctx), q).WithContext(planned(ctx)).Scan(&page.Total).Error; err != nil {
 			return nil, known(err)
 		}
 	}

@@ -150,6 +150,19 @@ func (f *fixture) explainedIn(ctx context.Context, query string, args ...any) st
 	return strings.Join(lines, "\n")
 }
 
+// ofTables is a plan without the scans of what a part of a search found, which bears the name of its table: SQLite says of
+// each where it comes from.
+func ofTables(plan, table string) string {
+	return strings.Replace(plan+"\n", "SCAN "+table+"\n", "", strings.Count(plan, "CO-ROUTINE "+table+"\n"))
+}
+
+// searched are PostgreSQL literals for the parameters of a search.
+func searched(text string) string {
+	first := "'" + text + "', '" + text + "~', "
+	others := first + first + "'" + text + "', " + first
+	return first + others + "10001, " + first + "51, " + others + "51, 51"
+}
+
 // scans are steps that read a whole table.
 var scans = regexp.MustCompile(`(?m)Seq Scan|^\s*SCAN `)
 

@@ -129,6 +129,20 @@ func TestReadsSurviveAMigrationByAnotherReplica(t *testing.T) {
 	require.Equal(t, before, after)
 }
 
+// So it does for a list, which is not kept prepared, but described.
+func TestListsSurviveAMigrationByAnotherReplica(t *testing.T) {
+	s := storetest.NewPostgres(t, func(o *store.Options) { o.MaxConnections = 1 })
+	list := func() int64 {
+		page, err := s.Applications(t.Context(), store.ApplicationQuery{Search: "a", Paging: store.Paging{Limit: 1, CountTo: 10}})
+		require.NoError(t, err)
+		return page.Total
+	}
+	require.NoError(t, s.CreateApplication(t.Context(), &store.Application{Slug: "a", Name: "A"}))
+	require.Equal(t, int64(1), list())
+	exec(t, s, "ALTER TABLE applications ADD COLUMN note text")
+	require.Equal(t, int64(1), list())
+}
+
 func TestServerRestart(t *testing.T) {
 	cluster := storetest.NewCluster(t)
 	s := storetest.Open(t, cluster.URL)

@@ -20,6 +20,15 @@ type statements struct {
 
 	mu      sync.RWMutex
 	byQuery map[string]*sql.Stmt
+
+	aside sync.WaitGroup // those being prepared on the side
+}
+
+// settle waits for what is being prepared on the side, before the database is closed.
+func (s *statements) settle() {
+	if s != nil {
+		s.aside.Wait()
+	}
 }
 
 // of returns the prepared statement for query, or nil where preparing does not pay.
@@ -54,7 +63,7 @@ func (s *statements) in(ctx context.Context, tx *sql.Tx, query string) *sql.Stmt
 		return tx.StmtContext(ctx, stmt)
 	}
 	if s != nil && repeated(query) {
-		go s.of(context.WithoutCancel(ctx), query)
+		s.aside.Go(func() { s.of(context.WithoutCancel(ctx), query) })
 	}
 	return nil
 }

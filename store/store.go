@@ -85,7 +85,10 @@ func closing(db *sql.DB, err error) error {
 }
 
 // Close ends every connection. Statements that still run fail.
-func (s *Store) Close() error { return s.pool.db.Close() }
+func (s *Store) Close() error {
+	s.pool.statements.settle()
+	return s.pool.db.Close()
+}
 
 // Ping reports whether the database answers; ErrUnavailable when it does not.
 func (s *Store) Ping(ctx context.Context) error {

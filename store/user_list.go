@@ -29,6 +29,9 @@ func (s *Store) Users(ctx context.Context, q UserQuery) (*Page[User], error) {
 	case ByName:
 		l.order = ordering{s.bytewise("lower(users.name)"), "lower(?)"}
 	}
+	if q.Search != "" {
+		l.others = func() *gorm.DB { return s.filterUsers(s.foundOtherwise(ctx, q.search()), q) }
+	}
 	everybody := q
 	everybody.Paging = Paging{}
 	if everybody == (UserQuery{}) {
@@ -41,13 +44,17 @@ func (s *Store) Users(ctx context.Context, q UserQuery) (*Page[User], error) {
 	return page, nil
 }
 
-// matchingUsers selects the people that q is about, on all its pages. Roles are spelled out so that the planner sees
-// which partial index serves them. An organization has a bounded number of members, so they come first and are sorted; an
-// application may have most people, so each of them is asked for it. A search is a union of ranges, each of one index:
-// users_by_email (users_email in SQLite), users_by_name and the key. "Contains" would read every row, and an index for it
-// (trigrams) is an extension that not everyone may install.
+// matchingUsers selects the people that q is about, on all its pages; of those whom a search finds, the first part.
 func (s *Store) matchingUsers(ctx context.Context, q UserQuery) *gorm.DB {
-	db := s.db(ctx).Model(&User{})
+	return s.filterUsers(s.searched(s.db(ctx).Model(&User{}), q.search()), q)
+}
+
+func (q UserQuery) search() search { return search{"users", "email", q.Search, q.Sort} }
+
+// filterUsers keeps the people whom q does not leave out. Roles are spelled out so that the planner sees which partial index
+// serves them. An organization has a bounded number of members, so they come first and are sorted; an application may have
+// most people, so each of them is asked for it.
+func (s *Store) filterUsers(db *gorm.DB, q UserQuery) *gorm.DB {
 	switch q.Role {
 	case RoleAdmin, RoleSuperadmin:
 		db = db.Where("users.role = '" + q.Role + "' AND users.role <> '" + RoleUser + "'")
@@ -72,9 +79,6 @@ func (s *Store) matchingUsers(ctx context.Context, q UserQuery) *gorm.DB {
 			" OR EXISTS (SELECT 1 FROM role_assignments WHERE role_assignments.user_id = users.id AND role_assignments.application_id = ?)"+
 			" OR EXISTS (SELECT 1 FROM subscriptions WHERE subscriptions.user_id = users.id AND subscriptions.application_id = ?))",
 			q.ApplicationID, q.ApplicationID, q.ApplicationID)
-	}
-	if q.Search != "" {
-		db = s.beginning(db, q.Search, "users.email", "users.name", "users.id")
 	}
 	return db
 }

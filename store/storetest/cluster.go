@@ -249,7 +249,7 @@ func NewCluster(t testing.TB) *Cluster {
 }
 
 // StartDurable starts a server in dir that keeps its data safe as one in production does, for measurements, and returns
-// its postmaster's process id with its URL. It ends with stop.
+// its postmaster's process id with its URL. It ends with stop; its data stays in dir, for the next one that starts there.
 func StartDurable(dir string) (url string, pid int, stop func(), err error) {
 	bin, err := findServer()
 	if err != nil {
@@ -262,8 +262,12 @@ func StartDurable(dir string) (url string, pid int, stop func(), err error) {
 	if err != nil {
 		return "", 0, nil, err
 	}
-	socket := filepath.Join(dir, "socket")
-	process, err := startPostgres(bin, filepath.Join(dir, "work"), socket, log, durable)
+	work, socket := filepath.Join(dir, "work"), filepath.Join(dir, "socket")
+	begin := startPostgres
+	if _, err := os.Stat(filepath.Join(work, "data", "PG_VERSION")); err == nil {
+		begin = runPostgres
+	}
+	process, err := begin(bin, work, socket, log, durable)
 	if err != nil {
 		return "", 0, nil, err
 	}

@@ -1,0 +1,51 @@
+package store
+
+import (
+	"context"
+	"strings"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+)
+
+// A search finds the rows of a table of which one of two columns begins with the text, whatever its case, or whose id it is.
+// "Contains" would read every row, and an index for it (trigrams) is an extension that not everyone may install.
+//
+// Each column's part is a range of its index. The first part is that of the column by which the list is sorted, if it is by
+// either: a page of it is where the range begins. A name and the address that begins like it are mostly of one row, so the
+// second part, without the first, has few.
+type search struct {
+	table string
+	lower string // a column whose text is in lower case; the other one is name
+	text  string
+	sort  string // of the list
+}
+
+// searched keeps the first part of what the search finds. It keeps all when there is nothing to search for.
+func (s *Store) searched(rows *gorm.DB, q search) *gorm.DB {
+	if q.text == "" {
+		return rows
+	}
+	first, _ := s.parts(q)
+	return rows.Where(first)
+}
+
+// foundOtherwise selects the rest. The LIMIT hides from the planner that it is sorted later: it takes the two columns for
+// independent, and would look for the few in the order of the list, which is to read the whole table.
+func (s *Store) foundOtherwise(ctx context.Context, q search) *gorm.DB {
+	first, second := s.parts(q)
+	found := gorm.Expr(strings.ReplaceAll(`SELECT @.* FROM @ WHERE @.id IN (SELECT @.id FROM @ WHERE ? AND NOT (?)
+		UNION ALL SELECT @.id FROM @ WHERE @.id = ? AND NOT (?)) LIMIT 1000000000`, "@", q.table), second, first, q.text, first)
+	return s.db(ctx).Table("(?) AS "+q.table, found)
+}
+
+func (s *Store) parts(q search) (first, second clause.Expr) {
+	lower, name := s.bytewise(q.table+"."+q.lower), s.bytewise("lower("+q.table+".name)")
+	folded := strings.ToLower(q.text)
+	first = gorm.Expr(lower+" >= ? AND "+lower+" < ?", folded, folded+afterAll)
+	second = gorm.Expr(name+" >= lower(?) AND "+name+" < lower(?)", q.text, q.text+afterAll)
+	if q.sort == ByName {
+		return second, first
+	}
+	return first, second
+}
