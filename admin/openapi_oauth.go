@@ -84,8 +84,15 @@ func oauthSchemas() map[string]*huma.Schema {
 			"keys*": listOf(&huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}, "With use, alg and kid. The next key is listed before it signs."),
 		}),
 		"AuthorizationRequest": signInRequestSchema(),
-		"RedirectAnswer":       object("Where the browser goes next.", described{"redirectTo*": uri("")}),
-		"ConsentDecision":      object("", described{"accept*": flag("False sends access_denied to the client."), "scopes": listOf(text(""), "Those that the person ticked; all when absent.")}),
+		"RequestClient": object("The client that asks.", described{
+			"clientId*": text(""), "name*": text(""), "logoUri": uri(""), "homepageUri": uri(""), "policyUri": uri(""), "tosUri": uri(""),
+			"redirectHost*": text("Where the answer goes."),
+		}),
+		"RequestScope": object("A scope that it asks for, in words.", described{
+			"name*": text(""), "title*": text(""), "description*": text(""), "granted*": flag("The person consented to it before."),
+		}),
+		"RedirectAnswer":  object("Where the browser goes next.", described{"redirectTo*": uri("")}),
+		"ConsentDecision": object("", described{"accept*": flag("False sends access_denied to the client."), "scopes": listOf(text(""), "Those that the person ticked; all when absent.")}),
 		"Consent": object("An application that the person connected.", described{
 			"clientId*": text(""), "name*": text(""), "logoUri": uri(""), "homepageUri": uri(""), "scopes*": listOf(text(""), ""),
 			"createdAt*": date(""), "updatedAt*": date(""), "lastUsedAt": date(""),
@@ -114,15 +121,10 @@ func userInfoSchema() *huma.Schema {
 }
 
 func signInRequestSchema() *huma.Schema {
-	scope := object("", described{"name*": text(""), "title*": text(""), "description*": text(""), "granted*": flag("The person consented to it before.")})
-	client := object("", described{
-		"clientId*": text(""), "name*": text(""), "logoUri": uri(""), "homepageUri": uri(""), "policyUri": uri(""), "tosUri": uri(""),
-		"redirectHost*": text("Where the answer goes."),
-	})
-	user := object("Null when nobody is signed in.", described{"id*": text(""), "name*": text(""), "email*": text(""), "image*": text("")})
+	user := object("Null when nobody is signed in.", described{"id*": text(""), "name*": text(""), "email*": text(""), "image*": text("Empty when there is none.")})
 	user.Nullable = true
 	return object("An authorization request that waits for the person.", described{
-		"id*": text(""), "client*": client, "scopes*": listOf(scope, ""), "user*": user, "expiresAt*": date(""),
+		"id*": text(""), "client*": refer("RequestClient"), "scopes*": listOf(refer("RequestScope"), ""), "user*": user, "expiresAt*": date(""),
 		"next*":      nullableText("What is needed now; null when redirectTo is there.", "sign_in", "sign_up", "select_account", "consent", nil),
 		"redirectTo": uri("Where the browser goes with the answer."), "loginHint": text(""), "uiLocales": listOf(text(""), ""),
 	})

@@ -11,7 +11,15 @@ export const ada: User = {
   image: null,
   role: 'user',
   createdAt: '2026-01-01T00:00:00.000Z',
+  updatedAt: '2026-01-01T00:00:00.000Z',
+  banned: false,
+  banReason: null,
+  banExpires: null,
+  twoFactorEnabled: false,
 }
+
+/** Ada, as an authorization request shows her. */
+export const requestUser = { id: ada.id, name: ada.name, email: ada.email, image: '' }
 
 export const authorization = (fields: Partial<AuthorizationRequest> = {}): AuthorizationRequest => ({
   id: 'r1',
