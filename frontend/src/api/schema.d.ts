@@ -1004,6 +1004,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/auth/oauth2/requests/{id}/organization": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say for which organization the request is */
+        post: operations["chooseOrganization"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/auth/oauth2/requests/{id}/select-account": {
         parameters: {
             query?: never;
@@ -1914,6 +1931,8 @@ export interface components {
         /** @description An authorization request that waits for the person. */
         AuthorizationRequest: {
             client: components["schemas"]["RequestClient"];
+            /** @description The one for which the person acts where nothing else is said. */
+            defaultOrganizationId?: string;
             /** Format: date-time */
             expiresAt: string;
             id: string;
@@ -1922,7 +1941,10 @@ export interface components {
              * @description What is needed now; null when redirectTo is there.
              * @enum {string|null}
              */
-            next: "sign_in" | "sign_up" | "select_account" | "consent" | null;
+            next: "sign_in" | "sign_up" | "select_account" | "organization" | "consent" | null;
+            organization?: components["schemas"]["RequestOrganization"];
+            /** @description With scope org, when next is organization or consent: those among which the person may choose, by name. */
+            organizations?: components["schemas"]["RequestOrganization"][];
             /**
              * Format: uri
              * @description Where the browser goes with the answer.
@@ -2820,6 +2842,10 @@ export interface components {
             name: string;
             slug: string;
         };
+        OrganizationChoice: {
+            /** @description One of organizations. */
+            organizationId: string;
+        };
         OrganizationData: {
             /** @description An https URL; null takes it away. */
             logo?: string | null;
@@ -3090,6 +3116,18 @@ export interface components {
             redirectHost: string;
             /** Format: uri */
             tosUri?: string;
+        };
+        /** @description An organization of the person. */
+        RequestOrganization: {
+            id: string;
+            logo: string | null;
+            name: string;
+            /**
+             * @description What the person is there.
+             * @enum {string}
+             */
+            role: "owner" | "admin" | "member";
+            slug: string;
         };
         /** @description A scope that it asks for, in words. */
         RequestScope: {
@@ -10345,6 +10383,76 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["ConsentDecision"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuthorizationRequest"];
+                };
+            };
+            /** @description The request is not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request comes from another site. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unknown. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The request has expired or is completed. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    chooseOrganization: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OrganizationChoice"];
             };
         };
         responses: {

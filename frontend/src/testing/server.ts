@@ -1,6 +1,7 @@
 import { http, HttpResponse } from 'msw'
 import { setupServer } from 'msw/node'
 import type { User } from '@/api/account'
+import type { Invitation, Organization } from '@/api/organizations'
 import type { AuthorizationRequest } from '@/api/requests'
 
 export const ada: User = {
@@ -35,6 +36,30 @@ export const authorization = (fields: Partial<AuthorizationRequest> = {}): Autho
   ...fields,
 })
 
+export const organization = (name: string, fields: Partial<Organization> = {}): Organization => ({
+  id: `o-${name.toLowerCase()}`,
+  name,
+  slug: name.toLowerCase(),
+  logo: null,
+  role: 'member',
+  metadata: {},
+  createdAt: '2026-01-01T00:00:00.000Z',
+  ...fields,
+})
+
+/** Ada is invited to an organization. */
+export const invitation = (organizationName: string): Invitation => ({
+  id: 'i1',
+  organizationId: 'o1',
+  organizationName,
+  email: ada.email,
+  role: 'admin',
+  status: 'pending',
+  expiresAt: '2026-01-03T12:00:00.000Z',
+  createdAt: '2026-01-01T12:00:00.000Z',
+  inviterId: 'u2',
+})
+
 /** The server as a visitor finds it who is signed out; a test adds what it needs on top. */
 export const server = setupServer(
   http.get('*/api/auth/get-session', () => HttpResponse.json(null)),
@@ -51,11 +76,11 @@ export const server = setupServer(
   ),
 )
 
-/** From now on the person is signed in. */
-export const signedInAs = (user: User) =>
+/** From now on the person is signed in, and acts for the organization. */
+export const signedInAs = (user: User, activeOrganizationId: string | null = null) =>
   server.use(
     http.get('*/api/auth/get-session', () =>
-      HttpResponse.json({ session: { id: 's1', expiresAt: '2026-02-01T00:00:00.000Z' }, user }),
+      HttpResponse.json({ session: { id: 's1', expiresAt: '2026-02-01T00:00:00.000Z', activeOrganizationId }, user }),
     ),
   )
 
