@@ -1,37 +1,12 @@
 import { request } from './http'
-import type { RequestOrganization } from './requests'
-
-export type OrganizationRole = RequestOrganization['role']
+import type { components } from './schema'
 
 /** An organization of the person, with what they are there. */
-export interface Organization {
-  id: string
-  name: string
-  slug: string
-  logo: string | null
-  role: OrganizationRole
-  metadata: Record<string, unknown>
-  createdAt: string
-}
+export type Organization = components['schemas']['OwnOrganizationBody']
 
 /** An invitation that waits for the person. Whoever knows its id and owns its address may answer it. */
-export interface Invitation {
-  id: string
-  organizationId: string
-  organizationName: string
-  email: string
-  role: OrganizationRole
-  status: 'pending' | 'accepted' | 'rejected' | 'canceled'
-  expiresAt: string
-  createdAt: string
-  inviterId: string | null
-}
-
-export interface OpenedInvitation extends Invitation {
-  organizationSlug: string
-  /** Null when no person invited, or they have no account any more. */
-  inviterEmail: string | null
-}
+export type Invitation = components['schemas']['ReceivedInvitationBody']
+export type OpenedInvitation = components['schemas']['OpenedInvitationBody']
 
 const base = '/api/auth/organization'
 
