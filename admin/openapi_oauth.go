@@ -108,20 +108,33 @@ func oauthSchemas() map[string]*huma.Schema {
 }
 
 func introspectionSchema() *huma.Schema {
-	s := object("RFC 7662 §2.2. Only active is there when it is false.", described{
+	s := object("RFC 7662 §2.2. Only active is there when it is false.", entitlements(described{
 		"active*": flag(""), "token_type": text(""), "scope": text(""), "client_id": text(""), "sub": text(""), "iss": uri(""),
-		"aud": listOf(text(""), ""), "exp": whole(""), "iat": whole(""), "jti": text(""),
-	})
+		"aud": listOf(text(""), ""), "exp": whole(""), "iat": whole(""), "jti": text(""), "sid": text("The browser session."), "gid": text("The grant."),
+		"auth_time": whole(""), "acr": text("1 for one factor."), "amr": listOf(text(""), "RFC 8176."),
+		"permissions_truncated": flag("There are permissions, but too many for a token: userinfo has them."),
+	}))
 	s.AdditionalProperties = true
 	return s
 }
 
 func userInfoSchema() *huma.Schema {
-	s := object("OIDC Core §5.3, as the scopes allow.", described{
+	s := object("OIDC Core §5.3, as the scopes allow.", entitlements(described{
 		"sub*": text("The user's id."), "name": text(""), "picture": uri(""), "email": text(""), "email_verified": flag(""), "updated_at": whole(""),
-	})
+	}))
 	s.AdditionalProperties = true
 	return s
+}
+
+// entitlements adds the claims about what somebody may do and have at the application.
+func entitlements(claims described) described {
+	maps.Copy(claims, described{
+		"roles": listOf(text(""), "Keys of the application's roles, sorted. Userinfo: scope roles."), "permissions": listOf(text(""), "Keys, sorted. Userinfo: scope roles."),
+		"plan":     text("The key of the plan. Userinfo: scope plan."),
+		"features": {Type: huma.TypeObject, AdditionalProperties: true, Description: "The plan's features by key: true, false, a text, a number, or null for no limit. Userinfo: scope plan."},
+		"org_id":   text("The organization for which the person acts. Scope org."), "org_slug": text(""), "org_role": text("", "owner", "admin", "member"),
+	})
+	return claims
 }
 
 func signInRequestSchema() *huma.Schema {
@@ -214,7 +227,8 @@ func authorizeOperations() []*huma.Operation {
 			"code_challenge": text("PKCE, required unless the client is exempt (RFC 7636)."), "code_challenge_method": text("", "S256"), "nonce": text(""),
 			"prompt": text("none, login, consent, select_account, create, or several of them separated by spaces."), "max_age": whole("Seconds since the sign-in."),
 			"login_hint": text(""), "id_token_hint": text(""), "ui_locales": text(""), "acr_values": text(""), "claims": text("JSON (OIDC Core §5.5)."),
-			"resource": listOf(uri(""), "May be repeated (RFC 8707)."),
+			"resource":     listOf(uri(""), "May be repeated (RFC 8707)."),
+			"organization": text("With the scope org: the id or slug of the organization for which the person shall act. access_denied when they are not its member."),
 		})
 	}
 	describe := func(op *huma.Operation) *huma.Operation {
@@ -235,6 +249,7 @@ func tokenOperations() []*huma.Operation {
 		"redirect_uri": uri("authorization_code: as in the request"), "code_verifier": text("authorization_code: PKCE"),
 		"refresh_token": text("refresh_token"), "scope": text("refresh_token: a part of what was granted; client_credentials: a part of what is registered"),
 		"resource": listOf(uri(""), "May be repeated (RFC 8707)."), "client_id": text("Of a public client, or with client_secret_post."), "client_secret": text("With client_secret_post."),
+		"organization": text("refresh_token, with the scope org: the id or slug of the organization for which the grant goes on. access_denied when the person is not its member."),
 	})
 	one := func() *huma.Schema {
 		return object("", described{

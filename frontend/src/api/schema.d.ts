@@ -2498,15 +2498,41 @@ export interface components {
         };
         /** @description RFC 7662 §2.2. Only active is there when it is false. */
         Introspection: {
+            /** @description 1 for one factor. */
+            acr?: string;
             active: boolean;
+            /** @description RFC 8176. */
+            amr?: string[];
             aud?: string[];
+            auth_time?: number;
             client_id?: string;
             exp?: number;
+            /** @description The plan's features by key: true, false, a text, a number, or null for no limit. Userinfo: scope plan. */
+            features?: {
+                [key: string]: unknown;
+            };
+            /** @description The grant. */
+            gid?: string;
             iat?: number;
             /** Format: uri */
             iss?: string;
             jti?: string;
+            /** @description The organization for which the person acts. Scope org. */
+            org_id?: string;
+            /** @enum {string} */
+            org_role?: "owner" | "admin" | "member";
+            org_slug?: string;
+            /** @description Keys, sorted. Userinfo: scope roles. */
+            permissions?: string[];
+            /** @description There are permissions, but too many for a token: userinfo has them. */
+            permissions_truncated?: boolean;
+            /** @description The key of the plan. Userinfo: scope plan. */
+            plan?: string;
+            /** @description Keys of the application's roles, sorted. Userinfo: scope roles. */
+            roles?: string[];
             scope?: string;
+            /** @description The browser session. */
+            sid?: string;
             sub?: string;
             token_type?: string;
         } & {
@@ -3434,9 +3460,24 @@ export interface components {
         UserInfo: {
             email?: string;
             email_verified?: boolean;
+            /** @description The plan's features by key: true, false, a text, a number, or null for no limit. Userinfo: scope plan. */
+            features?: {
+                [key: string]: unknown;
+            };
             name?: string;
+            /** @description The organization for which the person acts. Scope org. */
+            org_id?: string;
+            /** @enum {string} */
+            org_role?: "owner" | "admin" | "member";
+            org_slug?: string;
+            /** @description Keys, sorted. Userinfo: scope roles. */
+            permissions?: string[];
             /** Format: uri */
             picture?: string;
+            /** @description The key of the plan. Userinfo: scope plan. */
+            plan?: string;
+            /** @description Keys of the application's roles, sorted. Userinfo: scope roles. */
+            roles?: string[];
             /** @description The user's id. */
             sub: string;
             updated_at?: number;
@@ -9944,6 +9985,8 @@ export interface operations {
                 /** @description Seconds since the sign-in. */
                 max_age?: number;
                 nonce?: string;
+                /** @description With the scope org: the id or slug of the organization for which the person shall act. access_denied when they are not its member. */
+                organization?: string;
                 /** @description none, login, consent, select_account, create, or several of them separated by spaces. */
                 prompt?: string;
                 /** @description Exactly as registered. May be left out when there is only one. */
@@ -10014,6 +10057,8 @@ export interface operations {
                     /** @description Seconds since the sign-in. */
                     max_age?: number;
                     nonce?: string;
+                    /** @description With the scope org: the id or slug of the organization for which the person shall act. access_denied when they are not its member. */
+                    organization?: string;
                     /** @description none, login, consent, select_account, create, or several of them separated by spaces. */
                     prompt?: string;
                     /**
@@ -10645,6 +10690,8 @@ export interface operations {
                     code_verifier?: string;
                     /** @enum {string} */
                     grant_type: "authorization_code" | "refresh_token" | "client_credentials";
+                    /** @description refresh_token, with the scope org: the id or slug of the organization for which the grant goes on. access_denied when the person is not its member. */
+                    organization?: string;
                     /**
                      * Format: uri
                      * @description authorization_code: as in the request
