@@ -46,6 +46,7 @@ func (c *cli) command() *cobra.Command {
 		c.migrateCommand(),
 		group("user", "Manage people", c.userCreateCommand(), c.userListCommand(), c.userSetRoleCommand(), c.userImportCommand(), c.userExportCommand()),
 		group("client", "Manage applications and their clients", c.clientCreateCommand()),
+		c.applyCommand(), c.exportCommand(),
 		group("keys", "Manage the keys that sign tokens",
 			&cobra.Command{Use: "list", Short: "List the keys", Args: cobra.NoArgs, RunE: c.withStore(c.keysList)},
 			c.keysRotateCommand()),

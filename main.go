@@ -40,8 +40,10 @@ func main() {
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	c := &cli{in: os.Stdin, out: os.Stdout, err: os.Stderr}
 	if err := c.command().ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "auth-service: "+explain(err))
-		os.Exit(1)
+		if !errors.As(err, new(exitStatus)) {
+			fmt.Fprintln(os.Stderr, "auth-service: "+explain(err))
+		}
+		os.Exit(exitCode(err))
 	}
 }
 

@@ -2,8 +2,8 @@
 // organizations. It checks who calls, what they send and what they may change, and writes an audit event with every change.
 // What people do to their own account is package account's; what clients then do is oauth's.
 //
-// Start with Handler. CreateApplication, and what creates, changes and deletes permissions, roles and plans, are shared with
-// the command line.
+// Start with Handler. CreateApplication is shared with the command line; so is what creates and changes clients, permissions,
+// roles and plans, of which ApplyPolicy makes what a file says.
 package admin
 
 import (

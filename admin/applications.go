@@ -186,14 +186,18 @@ type updateApplicationRequest struct {
 
 // Resolve checks each field that is there by itself. How the fields go together is known once they are merged.
 func (in *updateApplicationRequest) Resolve(huma.Context) []error {
+	return applicationPatchFaults(&in.Body).findings(in.Body)
+}
+
+func applicationPatchFaults(in *ApplicationPatch) faults {
 	a, c := newApplication(), newClient(store.ClientNative) // what is allowed for no type is not allowed for native either
 	a.Name, a.Slug, c.Name = "any", "any", "any"
-	in.Body.apply(a, c)
+	in.apply(a, c)
 	f := faults{}
 	f.applicationValues(a)
 	f.add("slug", slugFault(a.Slug))
 	f.clientValues(c)
-	return f.findings(in.Body)
+	return f
 }
 
 func (h *Handler) updateApplication(ctx context.Context, in *updateApplicationRequest) (*applicationResponse, error) {
@@ -206,7 +210,7 @@ func (h *Handler) updateApplication(ctx context.Context, in *updateApplicationRe
 		if a, err = h.Store.LockApplication(ctx, ref); err != nil {
 			return err
 		}
-		return h.patchApplication(ctx, a, &in.Body)
+		return UpdateApplication(ctx, h.Store, actorIn(ctx), a, in.Body)
 	})
 	if err != nil {
 		return nil, err
@@ -214,9 +218,9 @@ func (h *Handler) updateApplication(ctx context.Context, in *updateApplicationRe
 	return h.detail(ctx, a)
 }
 
-// patchApplication merges, checks and writes. The application is locked.
-func (h *Handler) patchApplication(ctx context.Context, a *store.Application, in *ApplicationPatch) error {
-	actor := actorIn(ctx)
+// UpdateApplication changes the application, which is locked in the transaction of ctx, and its first client. Bad input is a
+// *problem.Error with a sentence for every bad field.
+func UpdateApplication(ctx context.Context, s *store.Store, actor Actor, a *store.Application, in ApplicationPatch) error {
 	if err := actor.mayChange(a.Clients...); err != nil {
 		return err
 	}
@@ -234,42 +238,42 @@ func (h *Handler) patchApplication(ctx context.Context, a *store.Application, in
 	if len(diff) == 0 {
 		return nil
 	}
-	if err := h.Store.UpdateApplication(ctx, a); errors.Is(err, store.ErrConflict) {
+	if err := s.UpdateApplication(ctx, a); errors.Is(err, store.ErrConflict) {
 		return errSlugTaken
 	} else if err != nil {
 		return err
 	}
-	if err := h.storeClient(ctx, &was, c); err != nil {
+	if err := storeClient(ctx, s, &was, c); err != nil {
 		return err
 	}
 	if a.Disabled && !disabled {
-		if err := h.Store.RevokeApplicationGrants(ctx, a.ID, store.ReasonClientDisabled); err != nil {
+		if err := s.RevokeApplicationGrants(ctx, a.ID, store.ReasonClientDisabled); err != nil {
 			return err
 		}
 	}
-	return h.Store.Audit(ctx, actor.event("application.update", "application", a.ID, a.ID, diff))
+	return s.Audit(ctx, actor.event("application.update", "application", a.ID, a.ID, diff))
 }
 
 // storeClient writes a changed client with what follows from the change.
-func (h *Handler) storeClient(ctx context.Context, was, c *store.Client) error {
+func storeClient(ctx context.Context, s *store.Store, was, c *store.Client) error {
 	if reflect.DeepEqual(was, c) {
 		return nil
 	}
-	if err := h.Store.UpdateClient(ctx, c); err != nil {
+	if err := s.UpdateClient(ctx, c); err != nil {
 		return err
 	}
 	if c.Public() && !was.Public() { // a secret that nobody may use must not come back with another change
-		if err := h.Store.DeleteClientSecrets(ctx, c.ID); err != nil {
+		if err := s.DeleteClientSecrets(ctx, c.ID); err != nil {
 			return err
 		}
 		c.Secrets = nil
 	}
 	switch {
 	case c.Disabled && !was.Disabled:
-		return h.Store.RevokeClientGrants(ctx, c.ID, store.ReasonClientDisabled)
+		return s.RevokeClientGrants(ctx, c.ID, store.ReasonClientDisabled)
 	case slices.Contains(was.Scopes, scopeAdmin) && !slices.Contains(c.Scopes, scopeAdmin):
 		// Tokens with the scope are out there, and this API would go on accepting them.
-		return h.Store.RevokeClientGrants(ctx, c.ID, reasonScopeRemoved)
+		return s.RevokeClientGrants(ctx, c.ID, reasonScopeRemoved)
 	}
 	return nil
 }

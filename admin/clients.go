@@ -84,6 +84,7 @@ func (in *ClientInput) row(applicationName string) *store.Client {
 	c.Name = applicationName
 	in.Name.into(&c.Name, applicationName)
 	c.Name = strings.TrimSpace(c.Name)
+	c.ID = in.ClientID
 	in.ClientSettings.create(c)
 	return c
 }
@@ -110,9 +111,10 @@ func (h *Handler) createClient(ctx context.Context, in *createClientRequest) (*c
 	request := []any{in.ID, in.Body}
 	body, replay, err := once(ctx, h, in.Idempotent, "createClient", request, func(ctx context.Context) (out CreatedClient, err error) {
 		err = h.inApplication(ctx, in.ID, func(ctx context.Context, a *store.Application) error {
-			c := in.Body.row(a.Name)
-			secret, err := h.addClient(ctx, a, c)
-			out = CreatedClient{showClient(c), orNull(secret)}
+			c, secret, err := CreateClient(ctx, h.Store, actorIn(ctx), a, in.Body)
+			if err == nil {
+				out = CreatedClient{showClient(c), orNull(secret)}
+			}
 			return err
 		})
 		return out, err
@@ -120,20 +122,30 @@ func (h *Handler) createClient(ctx context.Context, in *createClientRequest) (*c
 	return &createClientResponse{replay, body}, err
 }
 
-func (h *Handler) addClient(ctx context.Context, a *store.Application, c *store.Client) (string, error) {
-	actor := actorIn(ctx)
+// CreateClient adds a client to the application, which is locked in the transaction of ctx, and returns it together with its
+// secret, which is stored nowhere; it is empty for a public client. Bad input is a *problem.Error with a sentence for every
+// bad field.
+func CreateClient(ctx context.Context, s *store.Store, actor Actor, a *store.Application, in ClientInput) (*store.Client, string, error) {
+	c := in.row(a.Name)
+	f := clientFaults(c)
+	if c.ID != "" {
+		f.add("clientId", clientIDFault(c.ID))
+	}
+	if err := f.err(); err != nil {
+		return nil, "", err
+	}
 	if err := actor.mayChange(*c); err != nil {
-		return "", err
+		return nil, "", err
 	}
 	if len(a.Clients) >= maxClients {
-		return "", errManyClients
+		return nil, "", errManyClients
 	}
 	c.ApplicationID = a.ID
-	secret, err := insertClient(ctx, h.Store, c)
+	secret, err := insertClient(ctx, s, c)
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
-	return secret, h.Store.Audit(ctx, actor.event("client.create", "client", c.ID, a.ID, changes(nil, showClient(c))))
+	return c, secret, s.Audit(ctx, actor.event("client.create", "client", c.ID, a.ID, changes(nil, showClient(c))))
 }
 
 // insertClient gives the client an id, unless it has one, and a secret, if it can keep one.
@@ -199,36 +211,51 @@ type updateClientRequest struct {
 
 // Resolve checks each field that is there by itself. How the fields go together is known once they are merged.
 func (in *updateClientRequest) Resolve(huma.Context) []error {
+	return clientPatchFaults(&in.Body).findings(in.Body)
+}
+
+func clientPatchFaults(in *ClientPatch) faults {
 	c := newClient(store.ClientNative) // what is allowed for no type is not allowed for native either
 	c.Name = "any"
-	in.Body.apply(c, "any")
+	in.apply(c, "any")
 	f := faults{}
 	f.clientValues(c)
-	return f.findings(in.Body)
+	return f
 }
 
 func (h *Handler) updateClient(ctx context.Context, in *updateClientRequest) (out *clientResponse, err error) {
 	err = h.inClient(ctx, &in.ClientPath, func(ctx context.Context, a *store.Application, c *store.Client) error {
-		was := *c
-		in.Body.apply(c, a.Name)
-		if err := clientFaults(c).err(); err != nil {
-			return err
+		err := UpdateClient(ctx, h.Store, actorIn(ctx), a, c, in.Body)
+		if err == nil {
+			out = &clientResponse{showClient(c)}
 		}
-		actor := actorIn(ctx)
-		if err := actor.mayChange(*c); err != nil {
-			return err
-		}
-		diff := changes(showClient(&was), showClient(c))
-		if err := h.storeClient(ctx, &was, c); err != nil {
-			return err
-		}
-		out = &clientResponse{showClient(c)}
-		if len(diff) == 0 {
-			return nil
-		}
-		return h.Store.Audit(ctx, actor.event("client.update", "client", c.ID, a.ID, diff))
+		return err
 	})
 	return out, err
+}
+
+// UpdateClient changes a client of the application, which is locked in the transaction of ctx. Bad input is a *problem.Error
+// with a sentence for every bad field.
+func UpdateClient(ctx context.Context, s *store.Store, actor Actor, a *store.Application, c *store.Client, in ClientPatch) error {
+	was := *c
+	if err := actor.mayChange(was); err != nil {
+		return err
+	}
+	in.apply(c, a.Name)
+	if err := clientFaults(c).err(); err != nil {
+		return err
+	}
+	if err := actor.mayChange(*c); err != nil {
+		return err
+	}
+	diff := changes(showClient(&was), showClient(c))
+	if len(diff) == 0 {
+		return nil
+	}
+	if err := storeClient(ctx, s, &was, c); err != nil {
+		return err
+	}
+	return s.Audit(ctx, actor.event("client.update", "client", c.ID, a.ID, diff))
 }
 
 func (h *Handler) deleteClient(ctx context.Context, in *ClientPath) (*struct{}, error) {

@@ -74,10 +74,13 @@ type PermissionInput struct {
 
 func (in *PermissionInput) row() *store.Permission {
 	p := &store.Permission{Key: in.Key, Name: in.Key}
-	patch := PermissionPatch{in.Name, in.Description}
+	patch := in.patch()
 	patch.apply(p)
 	return p
 }
+
+// patch makes what there is already the same.
+func (in *PermissionInput) patch() PermissionPatch { return PermissionPatch{in.Name, in.Description} }
 
 // A PermissionPatch changes a permission.
 type PermissionPatch struct {

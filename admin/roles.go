@@ -80,9 +80,14 @@ type RoleInput struct {
 
 func (in *RoleInput) row() *store.Role {
 	r := &store.Role{Key: in.Key, Name: in.Key, Permissions: []string{}}
-	patch := RolePatch{in.Name, in.Description, in.IsDefault, in.Permissions}
+	patch := in.patch()
 	patch.apply(r)
 	return r
+}
+
+// patch makes what there is already the same.
+func (in *RoleInput) patch() RolePatch {
+	return RolePatch{in.Name, in.Description, in.IsDefault, in.Permissions}
 }
 
 // A RolePatch changes a role.

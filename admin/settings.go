@@ -176,6 +176,9 @@ type ClientInput struct {
 	Name Optional[string] `json:"name,omitzero" minLength:"1" maxLength:"100" doc:"Tells the clients apart. Default: the application's name."`
 	Type string           `json:"type" enum:"web,spa,native,m2m" doc:"As for an application."`
 	ClientSettings
+
+	// ClientID is for the command line, which may choose it; a request cannot.
+	ClientID string `json:"-"`
 }
 
 // A ClientPatch changes one client.

@@ -46,15 +46,9 @@ type ClientProperties struct {
 	RequirePKCE              bool     `json:"requirePkce"`
 }
 
-// An Application is one of them as lists show it. Null lifetimes are as configured, null URIs are not set.
-type Application struct {
-	ID       string `json:"id"`
-	Slug     string `json:"slug"`
-	Name     string `json:"name"`
-	Disabled bool   `json:"disabled"`
-	ClientID string `json:"clientId" doc:"The first client's; type and the fields after it are also that client's."`
-	Type     string `json:"type" enum:"web,spa,native,m2m"`
-	ClientProperties
+// ApplicationProperties are what an application shows of itself as a whole. Null lifetimes are as configured, null URIs are
+// not set.
+type ApplicationProperties struct {
 	Audiences                []string       `json:"audiences"`
 	AccessTokenFormat        string         `json:"accessTokenFormat" enum:"jwt,opaque"`
 	CodeLifetime             *int64         `json:"codeLifetime"`
@@ -67,9 +61,21 @@ type Application struct {
 	PolicyURI                *string        `json:"policyUri"`
 	TOSURI                   *string        `json:"tosUri"`
 	Metadata                 map[string]any `json:"metadata"`
-	ClientCount              int            `json:"clientCount"`
-	CreatedAt                Moment         `json:"createdAt"`
-	UpdatedAt                Moment         `json:"updatedAt"`
+}
+
+// An Application is one of them as lists show it.
+type Application struct {
+	ID       string `json:"id"`
+	Slug     string `json:"slug"`
+	Name     string `json:"name"`
+	Disabled bool   `json:"disabled"`
+	ClientID string `json:"clientId" doc:"The first client's; type and the fields after it are also that client's."`
+	Type     string `json:"type" enum:"web,spa,native,m2m"`
+	ClientProperties
+	ApplicationProperties
+	ClientCount int    `json:"clientCount"`
+	CreatedAt   Moment `json:"createdAt"`
+	UpdatedAt   Moment `json:"updatedAt"`
 }
 
 // An ApplicationDetail is an application with all that belongs to it.
@@ -118,18 +124,24 @@ func showProperties(c *store.Client) ClientProperties {
 
 func showApplication(a *store.Application) Application {
 	first := a.Clients[0] // created with the application; the last one cannot be deleted
+	return Application{
+		ID: a.ID, Slug: a.Slug, Name: a.Name, Disabled: a.Disabled,
+		ClientID: first.ID, Type: first.Type, ClientProperties: showProperties(&first), ApplicationProperties: showApplicationProperties(a),
+		ClientCount: len(a.Clients), CreatedAt: moment(a.CreatedAt), UpdatedAt: moment(a.UpdatedAt),
+	}
+}
+
+func showApplicationProperties(a *store.Application) ApplicationProperties {
 	metadata := a.Metadata
 	if metadata == nil {
 		metadata = map[string]any{}
 	}
-	return Application{
-		ID: a.ID, Slug: a.Slug, Name: a.Name, Disabled: a.Disabled,
-		ClientID: first.ID, Type: first.Type, ClientProperties: showProperties(&first),
+	return ApplicationProperties{
 		Audiences: list(a.Audiences), AccessTokenFormat: a.AccessTokenFormat,
 		CodeLifetime: orNull(a.CodeLifetime), AccessTokenLifetime: orNull(a.AccessTokenLifetime), IDTokenLifetime: orNull(a.IDTokenLifetime),
 		RefreshTokenIdleLifetime: orNull(a.RefreshTokenIdleLifetime), RefreshTokenLifetime: orNull(a.RefreshTokenLifetime),
 		LogoURI: orNull(a.LogoURI), HomepageURI: orNull(a.HomepageURI), PolicyURI: orNull(a.PolicyURI), TOSURI: orNull(a.TOSURI),
-		Metadata: metadata, ClientCount: len(a.Clients), CreatedAt: moment(a.CreatedAt), UpdatedAt: moment(a.UpdatedAt),
+		Metadata: metadata,
 	}
 }
 

@@ -21,11 +21,7 @@ var settleHuma sync.Once
 // that the operation does not know, unless it is wrapped in IgnoreUnknown. Operations must name their OperationID.
 // Neither the document nor a rendered page of it is served here.
 func NewAPI(e *echo.Echo, title, version string) huma.API {
-	settleHuma.Do(func() {
-		huma.NewError = newHumaError      // huma's own repeats submitted values, passwords among them
-		huma.DefaultArrayNullable = false // a list is [] when empty, never null
-		huma.ValidateStrictCasing = true  // "Email" is not "email"; see jsonFormat
-	})
+	settle()
 	cfg := huma.DefaultConfig(title, version)
 	cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath = "", "", "" // huma's page loads scripts from a CDN, which our CSP forbids
 	cfg.CreateHooks = nil                                       // they add $schema to every body
@@ -34,6 +30,14 @@ func NewAPI(e *echo.Echo, title, version string) huma.API {
 	cfg.OnAddOperation = append(cfg.OnAddOperation, checkOperation)
 	router := humaecho.New(e, huma.Config{OpenAPI: &huma.OpenAPI{}}).Adapter()
 	return huma.NewAPI(cfg, adapter{router})
+}
+
+func settle() {
+	settleHuma.Do(func() {
+		huma.NewError = newHumaError      // huma's own repeats submitted values, passwords among them
+		huma.DefaultArrayNullable = false // a list is [] when empty, never null
+		huma.ValidateStrictCasing = true  // "Email" is not "email"; see jsonFormat
+	})
 }
 
 const ignoreUnknown = "ignoreUnknown"
