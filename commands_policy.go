@@ -186,7 +186,10 @@ func (c *cli) exportCommand() *cobra.Command {
 			return err
 		}
 		if *name != "-" {
-			return os.WriteFile(*name, text, 0o644)
+			return writeFile(*name, func(w io.Writer) error {
+				_, err := w.Write(text)
+				return err
+			})
 		}
 		_, err = c.out.Write(text)
 		return err

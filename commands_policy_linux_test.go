@@ -34,8 +34,8 @@ func openTerminal(t *testing.T) (person, terminal *os.File) {
 // At a terminal the operator is asked before anything is deleted, sees colours, and no is the answer of an empty line.
 func TestPolicyAtTerminal(t *testing.T) {
 	testConfig(t, storetest.NewSQLiteURL(t))
-	writeFile(t, "a.yaml", "applications: [{slug: a, name: A, type: m2m, permissions: [{key: b}, {key: c}]}]")
-	writeFile(t, "b.yaml", "applications: [{slug: a, permissions: [{key: b}]}]")
+	putFile(t, "a.yaml", "applications: [{slug: a, name: A, type: m2m, permissions: [{key: b}, {key: c}]}]")
+	putFile(t, "b.yaml", "applications: [{slug: a, permissions: [{key: b}]}]")
 	_, err := command(t, "", "apply", "-f", "a.yaml")
 	require.NoError(t, err)
 	for _, tt := range []struct {

@@ -24,7 +24,7 @@ func helpedPolicy(t *testing.T) string {
 	return example
 }
 
-func writeFile(t *testing.T, name, text string) {
+func putFile(t *testing.T, name, text string) {
 	t.Helper()
 	require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
 }
@@ -35,9 +35,9 @@ func TestPolicyCommands(t *testing.T) {
 		t.Run(engine, func(t *testing.T) {
 			testConfig(t, newURL(t))
 			example := helpedPolicy(t)
-			writeFile(t, "crm.yaml", example)
-			writeFile(t, "less.yaml", strings.NewReplacer("value: 10}", "value: 5}", `- {key: reader, isDefault: true, permissions: ["invoice:read"]}`, "").Replace(example))
-			writeFile(t, "wrong.yaml", "applications:\n  - slug: crm\n    secret: x\n")
+			putFile(t, "crm.yaml", example)
+			putFile(t, "less.yaml", strings.NewReplacer("value: 10}", "value: 5}", `- {key: reader, isDefault: true, permissions: ["invoice:read"]}`, "").Replace(example))
+			putFile(t, "wrong.yaml", "applications:\n  - slug: crm\n    secret: x\n")
 			const added = "crm\n  + application crm\n  + client crm-worker\n  + permission invoice:read\n  + permission invoice:void\n  + role accountant\n  + role reader\n  + plan free\n  + plan pro\n8 to add, 0 to change, 0 to delete\n"
 			const less = "crm\n  - role reader\n  ~ plan pro: features.seats 10 → 5\n0 to add, 1 to change, 1 to delete\n"
 			for _, tt := range []struct {
@@ -86,7 +86,7 @@ func TestPolicyCommands(t *testing.T) {
 func TestPolicySecretsAreNotLogged(t *testing.T) {
 	testConfig(t, storetest.NewSQLiteURL(t))
 	t.Setenv("AUTH_LOG_LEVEL", "debug")
-	writeFile(t, "a.yaml", "applications: [{slug: a, name: A, type: m2m}]")
+	putFile(t, "a.yaml", "applications: [{slug: a, name: A, type: m2m}]")
 	var out, logs bytes.Buffer
 	root := (&cli{in: strings.NewReader(""), out: &out, err: &logs}).command()
 	root.SetArgs([]string{"apply", "-f", "a.yaml"})
