@@ -269,7 +269,7 @@ func TestUsersOfApplications(t *testing.T) {
 			srv.person(who, store.RoleUser)
 		}
 		srv.grant(clientID, "granted")
-		require.NoError(t, srv.store.RevokeGrant(t.Context(), srv.grant(clientID, "past").ID, store.ReasonRevoked))
+		require.NoError(t, srv.store.RevokeGrant(t.Context(), srv.grant(clientID, "past").ID, store.ReasonRevoked, store.AuditEvent{}))
 		srv.grant(otherClient, "elsewhere")
 		for ref, want := range map[string][]string{
 			id: {"granted", "past"}, "crm": {"granted", "past"}, clientID: {"granted", "past"}, "other": {"elsewhere"}, "crm&search=past": {"past"},

@@ -408,3 +408,29 @@ func TestBytesThatAreNoText(t *testing.T) {
 		require.Equal(t, http.StatusBadRequest, b.post(endSessionPath, `{"confirm":true,"client_id":"\u0000","post_logout_redirect_uri":"x"}`).status)
 	})
 }
+
+// What a replay ended is on record, once: whoever looks into a theft sees which client's grant it was, and when.
+func TestReplaysAreAudited(t *testing.T) {
+	each(t, func(w *world) {
+		b := w.signedIn(w.person)
+		code := b.code(w.web)
+		replayed := w.redeem(w.web, code).tokens()
+		w.redeem(w.web, code).refused(400, "invalid_grant")
+		w.redeem(w.web, code).refused(400, "invalid_grant")
+		reused := b.tokens(w.web)
+		w.refresh(w.web, reused.Refresh).tokens()
+		w.clock.forward(time.Minute)
+		w.refresh(w.web, reused.Refresh).refused(400, "invalid_grant")
+		revoked := b.tokens(w.web)
+		w.form(revokePath, w.web, url.Values{"token": {revoked.Refresh}})
+		for reason, t := range map[string]tokens{store.ReasonCodeReplayed: replayed, store.ReasonRefreshReused: reused, store.ReasonRevoked: revoked} {
+			events, err := w.store.AuditTrail(w.Context(), "grant", w.claims(t.Access)["gid"].(string), 10)
+			require.NoError(w, err)
+			require.Len(w, events, 1, reason)
+			e := events[0]
+			require.Equal(w, []string{"grant.revoke", store.ActorClient, w.web.ID, w.web.ApplicationID}, []string{e.Action, e.ActorType, e.ActorID, e.ApplicationID})
+			require.Equal(w, map[string]store.Change{"reason": {After: reason}}, e.Changes)
+			require.NotEmpty(w, e.IP)
+		}
+	})
+}

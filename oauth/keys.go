@@ -157,7 +157,9 @@ func (k *keySet) rotate(ctx context.Context, alg string) error {
 		return err
 	}
 	active := k.current.Load().rows[alg]
-	err = k.store.RotateSigningKey(ctx, alg, active.ID, successor, k.retention())
+	event := store.Actor{Type: store.ActorSystem}.Event("signing_key.rotate", "signing_key", active.ID)
+	event.Changes = map[string]store.Change{"alg": {After: alg}, "next": {After: successor.ID}}
+	err = k.store.RotateSigningKey(ctx, alg, active.ID, successor, k.retention(), event)
 	switch {
 	case err == nil:
 		k.log.Info().Str("alg", alg).Str("retired_kid", active.ID).Msg("signing key rotated")

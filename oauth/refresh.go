@@ -126,7 +126,7 @@ func (h *refreshHandler) liveGrant(ctx context.Context, c *client, token *refres
 		return nil, errRefreshRejected
 	}
 	if !h.current(g, token) && !h.inGrace(g, token) {
-		if err := h.Store.RevokeGrant(ctx, g.ID, store.ReasonRefreshReused); err != nil {
+		if err := h.endGrant(ctx, g.ID, store.ReasonRefreshReused); err != nil {
 			return nil, err
 		}
 		h.Log.Warn().Str("gid", g.ID).Str("client_id", c.ID).Str("sub", g.UserID).Msg("refresh token reused: grant revoked")

@@ -24,7 +24,7 @@ func (p *Provider) revoke(c echo.Context) error {
 		err = invalidRequest("The parameter 'token' is missing.")
 	}
 	if err == nil {
-		err = p.revokeToken(ctx, caller, form.Get("token"))
+		err = p.revokeToken(ctx, actor(c, store.ActorClient, ""), caller, form.Get("token"))
 	}
 	if err != nil {
 		return p.writeError(c, err)
@@ -34,9 +34,9 @@ func (p *Provider) revoke(c echo.Context) error {
 	return c.NoContent(http.StatusOK)
 }
 
-func (p *Provider) revokeToken(ctx context.Context, caller *client, token string) error {
+func (p *Provider) revokeToken(ctx context.Context, by store.Actor, caller *client, token string) error {
 	if t, ok := parseRefreshToken(token); ok {
-		return p.revokeRefreshToken(ctx, caller, t)
+		return p.revokeRefreshToken(ctx, by, caller, t)
 	}
 	claims, err := p.verifyAccessToken(ctx, token)
 	if errors.Is(err, errInvalidToken) || err == nil && claims.ClientID != caller.ID {
@@ -49,7 +49,7 @@ func (p *Provider) revokeToken(ctx context.Context, caller *client, token string
 }
 
 // revokeRefreshToken also accepts a past generation: whoever wants the grant gone and proves to be its client is right.
-func (p *Provider) revokeRefreshToken(ctx context.Context, caller *client, t *refreshToken) error {
+func (p *Provider) revokeRefreshToken(ctx context.Context, by store.Actor, caller *client, t *refreshToken) error {
 	g, err := p.Store.GrantByID(ctx, t.grantID)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
@@ -60,5 +60,5 @@ func (p *Provider) revokeRefreshToken(ctx context.Context, caller *client, t *re
 	if g.ClientID != caller.ID || !p.genuine(t, g) || g.RevokedAt != nil {
 		return nil
 	}
-	return p.Store.RevokeGrant(ctx, g.ID, store.ReasonRevoked)
+	return p.Store.RevokeGrant(ctx, g.ID, store.ReasonRevoked, revocation(by, caller, g.ID))
 }

@@ -39,7 +39,8 @@ const firstGeneration = 1
 
 // exchange is the state of one token request: fosite asks for the code in several calls, and it must be read once.
 type exchange struct {
-	client  *client // who asks, once it has proved that
+	by      store.Actor // whoever asks, without an id
+	client  *client     // who asks, once it has proved that
 	code    *store.AuthorizationCode
 	salt    []byte
 	refresh *refreshing
@@ -49,8 +50,8 @@ type exchange struct {
 
 type exchangeKey struct{}
 
-func withExchange(ctx context.Context) context.Context {
-	x := &exchange{salt: make([]byte, 16)}
+func withExchange(ctx context.Context, by store.Actor) context.Context {
+	x := &exchange{by: by, salt: make([]byte, 16)}
 	rand.Read(x.salt) // never fails: crypto/rand ends the program instead
 	return context.WithValue(ctx, exchangeKey{}, x)
 }
@@ -198,7 +199,7 @@ func grantSession(g *store.Grant) *session {
 // RevokeAccessToken and RevokeRefreshToken are called one after the other when a code is replayed: the first ends both.
 func (s *storage) RevokeAccessToken(ctx context.Context, grantID string) error {
 	s.Log.Warn().Str("gid", grantID).Msg("authorization code replayed: grant revoked")
-	err := s.Store.RevokeGrant(ctx, grantID, store.ReasonCodeReplayed)
+	err := s.endGrant(ctx, grantID, store.ReasonCodeReplayed)
 	exchangeIn(ctx).notRevoked = err
 	return err
 }

@@ -30,7 +30,7 @@ func (p *Provider) token(c echo.Context) error {
 		p.Counters.Add(store.MetricTokenFailures, "")
 		return p.writeError(c, err)
 	}
-	request, response, err := p.exchange(c.Request(), form)
+	request, response, err := p.exchange(c, form)
 	if err != nil {
 		return p.writeError(c, err)
 	}
@@ -64,14 +64,15 @@ func checkTokenForm(form url.Values) error {
 
 // exchange runs the grant through fosite. A serialization failure of the database is tried again from the start: the
 // transaction left nothing behind.
-func (p *Provider) exchange(r *http.Request, form url.Values) (request fosite.AccessRequester, response fosite.AccessResponder, err error) {
+func (p *Provider) exchange(c echo.Context, form url.Values) (request fosite.AccessRequester, response fosite.AccessResponder, err error) {
 	var caller *client
+	r := c.Request()
 	err = p.Store.Retry(r.Context(), func(ctx context.Context) (err error) {
-		ctx = withExchange(ctx)
+		ctx = withExchange(ctx, actor(c, store.ActorClient, ""))
 		defer func() { caller = exchangeIn(ctx).client }()
 		request, response, err = p.exchangeOnce(ctx, r, form)
 		if errors.Is(err, fosite.ErrInvalidatedAuthorizeCode) { // lost the race for one code: the winner's tokens die too
-			if err := p.Store.RevokeGrant(ctx, exchangeIn(ctx).code.GrantID, store.ReasonCodeReplayed); err != nil {
+			if err := p.endGrant(ctx, exchangeIn(ctx).code.GrantID, store.ReasonCodeReplayed); err != nil {
 				return err
 			}
 		}

@@ -134,7 +134,7 @@ func TestStoreCallsOfTokens(t *testing.T) {
 		require.Equal(w, http.StatusOK, w.form(revokePath, w.web, url.Values{"token": {second.Access}}).status)
 		require.Equal(w, []string{"W revocations"}, calls(), "an access token")
 		require.Equal(w, http.StatusOK, w.form(revokePath, w.web, url.Values{"token": {second.Refresh}}).status)
-		require.Equal(w, []string{"R grants", "BEGIN", "W grants", "W revocations", "COMMIT"}, calls(), "a refresh token")
+		require.Equal(w, []string{"R grants", "BEGIN", "W grants", "W revocations", "W audit_events", "COMMIT"}, calls(), "a refresh token")
 		require.Equal(w, http.StatusOK, w.form(revokePath, w.web, url.Values{"token": {"unknown"}}).status)
 		require.Empty(w, calls())
 	})
@@ -151,7 +151,7 @@ func TestStoreCallsOfReplays(t *testing.T) {
 		w.form(introspectPath, w.web, url.Values{"token": {"x"}}) // the client is cached again
 		calls()
 		w.refresh(w.web, first.Refresh).refused(400, "invalid_grant")
-		require.Equal(w, []string{"R grants", "BEGIN", "W grants", "W revocations", "COMMIT"}, calls(), "reuse after the grace")
+		require.Equal(w, []string{"R grants", "BEGIN", "W grants", "W revocations", "W audit_events", "COMMIT"}, calls(), "reuse after the grace")
 		w.refresh(w.web, first.Refresh).refused(400, "invalid_grant")
 		require.Equal(w, []string{"R grants"}, calls(), "the grant has ended")
 		w.redeem(w.web, code).refused(400, "invalid_grant")

@@ -142,13 +142,18 @@ func (s *Store) SwitchGrant(ctx context.Context, id, organizationID string) (won
 }
 
 // RevokeGrant ends one grant and its outstanding access tokens. An unknown or ended grant is revoked again without harm:
-// the code of a grant that was never created may have been replayed.
-func (s *Store) RevokeGrant(ctx context.Context, id, reason string) error {
+// the code of a grant that was never created may have been replayed. When the grant ends by it, the event is written, too.
+func (s *Store) RevokeGrant(ctx context.Context, id, reason string, event AuditEvent) error {
 	return s.Tx(ctx, func(ctx context.Context) error {
-		if _, err := s.endGrants(ctx, reason, "id = ?", id); err != nil {
+		ended, err := s.endGrants(ctx, reason, "id = ?", id)
+		if err != nil {
 			return err
 		}
-		return s.revoke(ctx, Revocation{Kind: RevokedGrant, ID: id})
+		if err := s.revoke(ctx, Revocation{Kind: RevokedGrant, ID: id}); err != nil || len(ended) == 0 {
+			return err
+		}
+		event.Changes = map[string]Change{"reason": {After: reason}}
+		return s.Audit(ctx, event)
 	})
 }
 

@@ -249,7 +249,7 @@ func TestGrantIsRotatedOnce(t *testing.T) {
 		require.Equal(f, f.at(), got.RotatedAt)
 		require.Equal(f, until, got.IdleExpiresAt)
 
-		require.NoError(f, f.RevokeGrant(f.Context(), g.ID, store.ReasonRevoked))
+		require.NoError(f, f.RevokeGrant(f.Context(), g.ID, store.ReasonRevoked, store.AuditEvent{}))
 		won, err := f.RotateGrant(f.Context(), g.ID, 2, "", until)
 		require.NoError(f, err)
 		require.False(f, won, "a grant that was ended in the meantime is not revived")
@@ -326,7 +326,7 @@ func TestRevokeGrants(t *testing.T) {
 				grants := []*store.Grant{f.grant(f.ada, "crm-web"), f.grant(f.ada, "crm-web", offline), f.grant(f.ada, "hr-web"),
 					f.grant(f.eve, "crm-web", func(g *store.Grant) { g.SessionID = browserSession(f.T, f.Store, f.eve.ID, "eve").ID })}
 				earlier := f.grant(f.ada, "crm-web")
-				require.NoError(f, f.RevokeGrant(f.Context(), earlier.ID, store.ReasonRefreshReused))
+				require.NoError(f, f.RevokeGrant(f.Context(), earlier.ID, store.ReasonRefreshReused, store.AuditEvent{}))
 				f.revoked()
 				require.NoError(f, tt.revoke(f.Context(), f))
 				require.Equal(f, tt.reasons, f.reasons(grants...))
@@ -375,7 +375,7 @@ func TestRevocationIsPublishedAfterTheCommit(t *testing.T) {
 		g := f.grant(f.ada, "crm-web")
 		f.revoked()
 		err := f.Tx(f.Context(), func(ctx context.Context) error {
-			require.NoError(f, f.RevokeGrant(ctx, g.ID, store.ReasonRevoked))
+			require.NoError(f, f.RevokeGrant(ctx, g.ID, store.ReasonRevoked, store.AuditEvent{}))
 			require.NoError(f, f.RevokeToken(ctx, "jti-1"))
 			return errBoom
 		})
@@ -387,7 +387,7 @@ func TestRevocationIsPublishedAfterTheCommit(t *testing.T) {
 		require.Empty(f, rows)
 
 		require.NoError(f, f.Tx(f.Context(), func(ctx context.Context) error {
-			require.NoError(f, f.RevokeGrant(ctx, g.ID, store.ReasonRevoked))
+			require.NoError(f, f.RevokeGrant(ctx, g.ID, store.ReasonRevoked, store.AuditEvent{}))
 			require.Empty(f, f.revoked(), "not yet")
 			return nil
 		}))
@@ -581,7 +581,7 @@ func TestSigningKeyRotation(t *testing.T) {
 		require.NoError(f, f.CreateSigningKey(ctx, f.key("RS256", "r", true)))
 		f.forward(time.Minute)
 		require.EqualValues(f, 1, winners(f.T, 8, func() (bool, error) {
-			err := f.RotateSigningKey(ctx, "ES256", "a", f.key("ES256", store.NewID(), false), time.Hour)
+			err := f.RotateSigningKey(ctx, "ES256", "a", f.key("ES256", store.NewID(), false), time.Hour, store.AuditEvent{})
 			if err != nil {
 				require.ErrorIs(f, err, store.ErrConflict)
 			}

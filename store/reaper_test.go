@@ -91,7 +91,7 @@ func TestReapWhatEndedEarly(t *testing.T) {
 		for _, id := range []string{f.hers.ID, other.ID} {
 			exec(f.T, f.Store, "UPDATE sessions SET idle_expires_at = ?, expires_at = ? WHERE id = ?", noon.Add(90*day), noon.Add(90*day), id)
 		}
-		require.NoError(f, f.RevokeGrant(f.Context(), ended.ID, store.ReasonRevoked))
+		require.NoError(f, f.RevokeGrant(f.Context(), ended.ID, store.ReasonRevoked, store.AuditEvent{}))
 		require.NoError(f, f.EndSession(f.Context(), f.ada.ID, f.hers.ID, store.ReasonSignedOut, noon))
 		f.forward(30 * day)
 		require.NoError(f, f.Reap(f.Context()))

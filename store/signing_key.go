@@ -39,8 +39,8 @@ func (s *Store) CreateSigningKey(ctx context.Context, k *SigningKey) error {
 
 // RotateSigningKey retires the active key of alg and lets the published next one sign; successor becomes the new next.
 // The retired key stays listed for keep. It returns ErrConflict when the active key is no longer the one named: another
-// replica rotated first.
-func (s *Store) RotateSigningKey(ctx context.Context, alg, active string, successor *SigningKey, keep time.Duration) error {
+// replica rotated first. The event is written with it.
+func (s *Store) RotateSigningKey(ctx context.Context, alg, active string, successor *SigningKey, keep time.Duration, event AuditEvent) error {
 	return s.Tx(ctx, func(ctx context.Context) error {
 		now := s.now()
 		res := s.db(ctx).Model(&SigningKey{}).Where("id = ? AND retired_at IS NULL", active).
@@ -54,6 +54,9 @@ func (s *Store) RotateSigningKey(ctx context.Context, alg, active string, succes
 		if res.Error != nil {
 			return fmt.Errorf("rotate %s: %w", alg, known(res.Error))
 		}
-		return s.CreateSigningKey(ctx, successor)
+		if err := s.CreateSigningKey(ctx, successor); err != nil {
+			return err
+		}
+		return s.Audit(ctx, event)
 	})
 }

@@ -47,7 +47,7 @@ func TestUsersOfApplicationsAndOrganizations(t *testing.T) {
 		granted, past, role := person(t, f.Store, "granted@example.com", "user"), person(t, f.Store, "past@example.com", "user"), person(t, f.Store, "role@example.com", "user")
 		subscriber := person(t, f.Store, "subscriber@example.com", "user")
 		f.grant(granted, "crm-web")
-		require.NoError(f, f.RevokeGrant(f.Context(), f.grant(past, "crm-web").ID, store.ReasonRevoked))
+		require.NoError(f, f.RevokeGrant(f.Context(), f.grant(past, "crm-web").ID, store.ReasonRevoked, store.AuditEvent{}))
 		f.grant(f.eve, "hr-web")
 		for _, row := range []any{
 			&store.Role{ID: "r", ApplicationID: f.crm.ID, Key: "r", CreatedAt: noon, UpdatedAt: noon},
