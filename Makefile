@@ -61,7 +61,7 @@ test: test-go test-frontend test-e2e ## Run every test: Go on SQLite and Postgre
 .PHONY: test-go
 test-go: ## Run the Go tests.
 	@.ci/need go cc postgres
-	go test -race ./...
+	go test -race -timeout 20m ./... # a busy machine may take longer than the ten minutes that go allows a package
 
 .PHONY: test-frontend
 test-frontend: frontend/node_modules/.package-lock.json ## Run the front end's unit tests.
