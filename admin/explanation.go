@@ -92,28 +92,11 @@ type ExplainedSubscription struct {
 type explanationResponse struct{ Body Explanation }
 
 func (h *Handler) explain(ctx context.Context, in *explainRequest) (*explanationResponse, error) {
-	id, err := in.ID.text()
+	user, a, organizationID, err := h.acting(ctx, &in.UserApplicationPath, in.OrganizationID)
 	if err != nil {
 		return nil, err
 	}
-	ref, err := in.AppID.text()
-	if err != nil {
-		return nil, err
-	}
-	a, err := h.Store.ApplicationByRef(ctx, ref)
-	if err != nil {
-		return nil, err
-	}
-	user, err := h.Store.UserByID(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	who := store.Subscriber{UserID: user.ID}
-	if in.OrganizationID != "" {
-		if who.OrganizationID, err = h.organizationOf(ctx, in.OrganizationID, user.ID, h.Store.MemberOf); err != nil {
-			return nil, err
-		}
-	}
+	who := store.Subscriber{UserID: user.ID, OrganizationID: organizationID}
 	out := Explanation{UserID: user.ID, ApplicationID: a.ID, OrganizationID: orNull(who.OrganizationID), Roles: []ExplainedRole{}, PassedOver: []ExplainedSubscription{}}
 	switch {
 	case user.Disabled(h.Now()):

@@ -94,22 +94,12 @@ type getUserPlanRequest struct {
 }
 
 func (h *Handler) getUserPlan(ctx context.Context, in *getUserPlanRequest) (*effectivePlanResponse, error) {
-	id, err := in.ID.text()
-	if err != nil {
-		return nil, err
-	}
-	user, err := h.Store.UserByID(ctx, id)
+	user, a, organizationID, err := h.acting(ctx, &in.UserApplicationPath, in.OrganizationID)
 	if err != nil {
 		return nil, err
 	}
 	person := store.Subscriber{UserID: user.ID}
-	who := person
-	if in.OrganizationID != "" {
-		if who.OrganizationID, err = h.organizationOf(ctx, in.OrganizationID, user.ID, h.Store.MemberOf); err != nil {
-			return nil, err
-		}
-	}
-	return h.effectivePlan(ctx, in.AppID, who, person)
+	return h.effectivePlan(ctx, a, store.Subscriber{UserID: user.ID, OrganizationID: organizationID}, person)
 }
 
 func (h *Handler) getOrganizationPlan(ctx context.Context, in *OrganizationApplicationPath) (*effectivePlanResponse, error) {
@@ -122,19 +112,19 @@ func (h *Handler) getOrganizationPlan(ctx context.Context, in *OrganizationAppli
 		return nil, err
 	}
 	who := store.Subscriber{OrganizationID: organization.ID}
-	return h.effectivePlan(ctx, in.AppID, who, who)
+	text, err := in.AppID.text()
+	if err != nil {
+		return nil, err
+	}
+	a, err := h.Store.ApplicationByRef(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	return h.effectivePlan(ctx, a, who, who)
 }
 
 // effectivePlan answers what who has of the application, together with owner's own subscription.
-func (h *Handler) effectivePlan(ctx context.Context, application reference, who, owner store.Subscriber) (*effectivePlanResponse, error) {
-	ref, err := application.text()
-	if err != nil {
-		return nil, err
-	}
-	a, err := h.Store.ApplicationByRef(ctx, ref)
-	if err != nil {
-		return nil, err
-	}
+func (h *Handler) effectivePlan(ctx context.Context, a *store.Application, who, owner store.Subscriber) (*effectivePlanResponse, error) {
 	p, err := h.Store.EffectivePlan(ctx, a.ID, who, h.Now())
 	if err != nil {
 		return nil, err

@@ -2,16 +2,12 @@ package admin
 
 import (
 	"context"
-	"errors"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"auth-service/problem"
 	"auth-service/store"
 )
-
-var errNotMember = problem.New(http.StatusConflict, "NOT_A_MEMBER", "The person is not a member of this organization. Make them one first.")
 
 func (h *Handler) mountUserRoles(api huma.API) {
 	const path = "/users/{id}/applications/{appId}/roles"
@@ -38,12 +34,6 @@ func showUserRoles(a store.Assignee, held *store.HeldRoles) UserRoles {
 	}
 }
 
-// UserApplicationPath is the part of a path that names a person and an application.
-type UserApplicationPath struct {
-	UserPath
-	AppID reference `path:"appId" maxLength:"255" doc:"The id, the slug or a client_id of the application."`
-}
-
 type getUserRolesRequest struct {
 	UserApplicationPath
 	OrganizationID reference `query:"organizationId" maxLength:"255" doc:"The id or the slug of an organization of which the person is a member. Default: everywhere."`
@@ -52,65 +42,16 @@ type getUserRolesRequest struct {
 type userRolesResponse struct{ Body UserRoles }
 
 func (h *Handler) getUserRoles(ctx context.Context, in *getUserRolesRequest) (*userRolesResponse, error) {
-	id, err := in.ID.text()
+	user, a, organizationID, err := h.acting(ctx, &in.UserApplicationPath, in.OrganizationID)
 	if err != nil {
 		return nil, err
 	}
-	ref, err := in.AppID.text()
-	if err != nil {
-		return nil, err
-	}
-	a, err := h.Store.ApplicationByRef(ctx, ref)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := h.Store.UserByID(ctx, id); err != nil {
-		return nil, err
-	}
-	at := store.Assignee{UserID: id, ApplicationID: a.ID}
-	if in.OrganizationID != "" {
-		if at.OrganizationID, err = h.organizationOf(ctx, in.OrganizationID, id, h.Store.MemberOf); err != nil {
-			return nil, err
-		}
-	}
+	at := store.Assignee{UserID: user.ID, ApplicationID: a.ID, OrganizationID: organizationID}
 	held, err := h.Store.UserRoles(ctx, at)
 	if err != nil {
 		return nil, err
 	}
 	return &userRolesResponse{showUserRoles(at, held)}, nil
-}
-
-var errNoOrganization = problem.New(http.StatusNotFound, "ORGANIZATION_NOT_FOUND", "There is no such organization.")
-
-// organizationNamed returns the organization with the id or slug.
-func organizationNamed(ctx context.Context, s *store.Store, ref string) (*store.Organization, error) {
-	return noOrganization(s.OrganizationByRef(ctx, ref))
-}
-
-// noOrganization says what it was that a look-up did not find.
-func noOrganization(o *store.Organization, err error) (*store.Organization, error) {
-	if errors.Is(err, store.ErrNotFound) {
-		err = errNoOrganization
-	}
-	return o, err
-}
-
-// organizationOf returns the id of the organization, of which the person has to be a member by the look-up given.
-func (h *Handler) organizationOf(ctx context.Context, ref reference, userID string, member func(ctx context.Context, organizationID, userID string) (*store.Member, error)) (string, error) {
-	text, err := ref.text()
-	if err != nil {
-		return "", err
-	}
-	o, err := organizationNamed(ctx, h.Store, text)
-	if err != nil {
-		return "", err
-	}
-	if _, err := member(ctx, o.ID, userID); errors.Is(err, store.ErrNotFound) {
-		return "", errNotMember
-	} else if err != nil {
-		return "", err
-	}
-	return o.ID, nil
 }
 
 // UserRolesInput is a set of roles to be given to a person.
