@@ -32,10 +32,10 @@ type userBody struct {
 	Image            *string    `json:"image"`
 	CreatedAt        timestamp  `json:"createdAt"`
 	UpdatedAt        timestamp  `json:"updatedAt"`
-	Role             string     `json:"role"`
+	Role             string     `json:"role" enum:"user,admin,superadmin"`
 	Banned           bool       `json:"banned"`
 	BanReason        *string    `json:"banReason"`
-	BanExpires       *timestamp `json:"banExpires"`
+	BanExpires       *timestamp `json:"banExpires" nullable:"true"`
 	TwoFactorEnabled bool       `json:"twoFactorEnabled"`
 }
 

@@ -84,8 +84,19 @@ func oauthSchemas() map[string]*huma.Schema {
 			"keys*": listOf(&huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}, "With use, alg and kid. The next key is listed before it signs."),
 		}),
 		"AuthorizationRequest": signInRequestSchema(),
-		"RedirectAnswer":       object("Where the browser goes next.", described{"redirectTo*": uri("")}),
-		"ConsentDecision":      object("", described{"accept*": flag("False sends access_denied to the client."), "scopes": listOf(text(""), "Those that the person ticked; all when absent.")}),
+		"RequestClient": object("The client that asks.", described{
+			"clientId*": text(""), "name*": text(""), "logoUri": uri(""), "homepageUri": uri(""), "policyUri": uri(""), "tosUri": uri(""),
+			"redirectHost*": text("Where the answer goes."),
+		}),
+		"RequestScope": object("A scope that it asks for, in words.", described{
+			"name*": text(""), "title*": text(""), "description*": text(""), "granted*": flag("The person consented to it before."),
+		}),
+		"RequestOrganization": object("An organization of the person.", described{
+			"id*": text(""), "name*": text(""), "slug*": text(""), "logo*": nullableText(""), "role*": text("What the person is there.", "owner", "admin", "member"),
+		}),
+		"OrganizationChoice": object("", described{"organizationId*": text("One of organizations.")}),
+		"RedirectAnswer":     object("Where the browser goes next.", described{"redirectTo*": uri("")}),
+		"ConsentDecision":    object("", described{"accept*": flag("False sends access_denied to the client."), "scopes": listOf(text(""), "Those that the person ticked; all when absent.")}),
 		"Consent": object("An application that the person connected.", described{
 			"clientId*": text(""), "name*": text(""), "logoUri": uri(""), "homepageUri": uri(""), "scopes*": listOf(text(""), ""),
 			"createdAt*": date(""), "updatedAt*": date(""), "lastUsedAt": date(""),
@@ -114,17 +125,15 @@ func userInfoSchema() *huma.Schema {
 }
 
 func signInRequestSchema() *huma.Schema {
-	scope := object("", described{"name*": text(""), "title*": text(""), "description*": text(""), "granted*": flag("The person consented to it before.")})
-	client := object("", described{
-		"clientId*": text(""), "name*": text(""), "logoUri": uri(""), "homepageUri": uri(""), "policyUri": uri(""), "tosUri": uri(""),
-		"redirectHost*": text("Where the answer goes."),
-	})
-	user := object("Null when nobody is signed in.", described{"id*": text(""), "name*": text(""), "email*": text(""), "image*": text("")})
+	user := object("Null when nobody is signed in.", described{"id*": text(""), "name*": text(""), "email*": text(""), "image*": text("Empty when there is none.")})
 	user.Nullable = true
 	return object("An authorization request that waits for the person.", described{
-		"id*": text(""), "client*": client, "scopes*": listOf(scope, ""), "user*": user, "expiresAt*": date(""),
-		"next*":      nullableText("What is needed now; null when redirectTo is there.", "sign_in", "sign_up", "select_account", "consent", nil),
+		"id*": text(""), "client*": refer("RequestClient"), "scopes*": listOf(refer("RequestScope"), ""), "user*": user, "expiresAt*": date(""),
+		"next*":      nullableText("What is needed now; null when redirectTo is there.", "sign_in", "sign_up", "select_account", "organization", "consent", nil),
 		"redirectTo": uri("Where the browser goes with the answer."), "loginHint": text(""), "uiLocales": listOf(text(""), ""),
+		"organizations":         listOf(refer("RequestOrganization"), "With scope org, when next is organization or consent: those among which the person may choose, by name."),
+		"organization":          refer("RequestOrganization"), // the one that the request is for, once there is one
+		"defaultOrganizationId": text("The one for which the person acts where nothing else is said."),
 	})
 }
 
@@ -295,6 +304,7 @@ func requestOperations() []*huma.Operation {
 		show(endpoint("getSignInRequest", "GET", one, "See what an authorization request needs next", "Sign-in")),
 		show(jsonBody(secured(endpoint("decideConsent", "POST", one+"/consent", "Consent to an authorization request, or refuse", "Sign-in"), "session"), "ConsentDecision"), "400", "401", "403"),
 		show(secured(endpoint("keepAccount", "POST", one+"/select-account", "Go on with the current account", "Sign-in"), "session"), "401", "403"),
+		show(jsonBody(secured(endpoint("chooseOrganization", "POST", one+"/organization", "Say for which organization the request is", "Sign-in"), "session"), "OrganizationChoice"), "400", "401", "403"),
 		problems(answer(inPath(endpoint("cancelSignIn", "POST", one+"/cancel", "Give up an authorization request", "Sign-in"), "id"), "200", "The client is told access_denied.", refer("RedirectAnswer")), "403", "404", "410"),
 	}
 }

@@ -22,6 +22,12 @@ export interface Application {
   clientSecret: string | null
 }
 
+export interface Organization {
+  id: string
+  name: string
+  slug: string
+}
+
 interface LogLine {
   level: string
   message: string
@@ -29,7 +35,10 @@ interface LogLine {
   status?: number
 }
 
-const admin = { email: 'admin@example.com', password: 'correct horse battery staple' }
+const admin = {
+  email: 'admin@example.com',
+  password: 'correct horse battery staple',
+}
 
 let last = 0
 /** A name that no other test uses. */
@@ -173,5 +182,29 @@ export class AuthServer {
 
   application(input: Record<string, unknown>): Promise<Application> {
     return this.administer('POST', '/applications', input)
+  }
+
+  /** Makes an organization with an owner. */
+  organization(owner: Person, name = unique('Guild')): Promise<Organization> {
+    return this.administer('POST', '/organizations', {
+      name,
+      slug: unique('guild'),
+      ownerId: owner.id,
+    })
+  }
+
+  async addMember(organization: Organization, person: Person, role = 'member') {
+    await this.administer('POST', `/organizations/${organization.id}/members`, {
+      userId: person.id,
+      role,
+    })
+  }
+
+  /** Invites somebody, and returns the path of the page where they answer. */
+  async invite(organization: Organization, email: string, role = 'member'): Promise<string> {
+    const path = `/organizations/${organization.id}/invitations`
+    const { acceptUrl } = await this.administer<{ acceptUrl: string }>('POST', path, { email, role })
+    const { pathname, search } = new URL(acceptUrl)
+    return pathname + search
   }
 }

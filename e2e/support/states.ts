@@ -1,27 +1,7 @@
-import { expect, type Page } from '@playwright/test'
-import type { WebClient } from './relying/web'
-import type { AuthServer, Person } from './server'
+import { expect } from '@playwright/test'
+import { organizationStates } from './organizationStates'
 import { refused } from './watch'
-import type { Words } from './words'
-
-/** What a state is made in. */
-export interface World {
-  page: Page
-  server: AuthServer
-  client: WebClient
-  person: Person
-  t: Words
-  signInAs: (person: { email: string; password: string }) => Promise<void>
-}
-
-export interface State {
-  name: string
-  open: (world: World) => Promise<void>
-  /** What the browser says on the way there. */
-  allow?: RegExp[]
-}
-
-const button = ({ page }: World, name: string) => page.getByRole('button', { name, exact: true })
+import { asAdmin, asPerson, button, type State, type World } from './world'
 
 async function enterAddress(world: World, email: string) {
   await world.page.getByRole('textbox', { name: world.t('auth.email') }).fill(email)
@@ -31,16 +11,6 @@ async function enterAddress(world: World, email: string) {
 async function enterPassword(world: World, password: string) {
   await world.page.getByRole('textbox', { name: world.t('auth.password') }).fill(password)
   await button(world, world.t('auth.signIn.submit')).click()
-}
-
-async function asAdmin(world: World, path: string) {
-  await world.signInAs(world.server.admin)
-  await world.page.goto(path)
-}
-
-async function asPerson(world: World, path: string) {
-  await world.signInAs(world.person)
-  await world.page.goto(path)
 }
 
 const detail = ({ client }: World, tab: string) => `/admin/applications/${client.application.id}?tab=${tab}`
@@ -126,6 +96,7 @@ export const states: State[] = [
       await expect(page.getByText(t('auth.select.another'))).toBeVisible()
     },
   },
+  ...organizationStates,
   { name: 'sign-out', open: (world) => asPerson(world, '/sign-out') },
   { name: 'signed-out', open: async ({ page }) => void (await page.goto('/signed-out')) },
   { name: 'error', open: ({ client, page }) => client.begin(page, { redirect_uri: 'https://elsewhere.example/' }) },

@@ -1,55 +1,15 @@
 import { applicationPath } from './applications'
 import { request } from './http'
+import type { components } from './schema'
 
-export const clientTypes = ['web', 'spa', 'native', 'm2m'] as const
-export type ClientType = (typeof clientTypes)[number]
+export type Client = components['schemas']['Client']
+export type CreatedClient = components['schemas']['CreatedClient']
+export type RotatedSecret = components['schemas']['RotatedSecret']
+export type NewClient = components['schemas']['ClientInput']
+export type ClientType = Client['type']
 
-export interface ClientProperties {
-  redirectUris: string[]
-  postLogoutRedirectUris: string[]
-  allowedOrigins: string[]
-  scopes: string[]
-  grantTypes: string[]
-  tokenEndpointAuthMethod: 'client_secret_basic' | 'client_secret_post' | 'none'
-  skipConsent: boolean
-  requirePkce: boolean
-}
-
-/** What a form may set; the server has a default for whatever is left out. */
-export type ClientSettings = Pick<
-  ClientProperties,
-  'redirectUris' | 'postLogoutRedirectUris' | 'allowedOrigins' | 'scopes' | 'skipConsent' | 'requirePkce'
->
-
-export interface ClientSecret {
-  /** Its first characters. */
-  hint: string
-  createdAt: string
-  /** Null for the current one. */
-  expiresAt: string | null
-}
-
-export interface Client extends ClientProperties {
-  clientId: string
-  name: string
-  type: ClientType
-  disabled: boolean
-  secrets: ClientSecret[]
-  createdAt: string
-  updatedAt: string
-}
-
-export interface CreatedClient extends Client {
-  clientSecret: string | null
-}
-
-export interface RotatedSecret {
-  clientId: string
-  clientSecret: string
-  previousSecretExpiresAt: string | null
-}
-
-export type NewClient = Pick<Client, 'name' | 'type'> & Partial<ClientSettings>
+/** The types in the order in which a form offers them. */
+export const clientTypes = ['web', 'spa', 'native', 'm2m'] as const satisfies readonly ClientType[]
 
 const clientPath = (application: string, clientId: string) =>
   `${applicationPath(application)}/clients/${encodeURIComponent(clientId)}`

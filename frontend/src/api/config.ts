@@ -1,14 +1,6 @@
 import { request } from './http'
+import type { components } from './schema'
 
-export interface Config {
-  appName: string
-  logoUrl?: string
-  signUpEnabled: boolean
-  passwordMinLength: number
-  passwordMaxLength: number
-  version: string
-  locales: string[]
-  issuer: string
-}
+export type Config = components['schemas']['ConfigBody']
 
 export const getConfig = () => request<Config>('GET', '/api/auth/config')

@@ -1,15 +1,7 @@
 import { request } from './http'
+import type { components } from './schema'
 
-export interface Consent {
-  clientId: string
-  name: string
-  logoUri?: string
-  homepageUri?: string
-  scopes: string[]
-  createdAt: string
-  updatedAt: string
-  lastUsedAt?: string
-}
+export type Consent = components['schemas']['Consent']
 
 export const listConsents = () => request<Consent[]>('GET', '/api/auth/oauth2/consents')
 

@@ -1,12 +1,9 @@
-/** A problem details body (RFC 9457), as package problem writes it. */
-export interface Problem {
-  status: number
-  code: string
-  title: string
-  detail?: string
-  errors?: Record<string, string>
-  requestId?: string
-}
+import type { components } from './schema'
+
+type ProblemBody = components['schemas']['Problem']
+
+/** A problem details body (RFC 9457), as package problem writes it; a failure that we find ourselves has less of it. */
+export type Problem = Pick<ProblemBody, 'status' | 'code' | 'title'> & Partial<ProblemBody>
 
 /** Thrown for every answer that is not 2xx and for a server that cannot be reached, so callers handle one kind of failure. */
 export class ApiError extends Error {

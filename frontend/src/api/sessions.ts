@@ -1,15 +1,8 @@
 import { request } from './http'
+import type { components } from './schema'
 
-/** One signed-in browser. `token` is an opaque id that only ends the session; it does not open it. */
-export interface BrowserSession {
-  id: string
-  token: string
-  createdAt: string
-  updatedAt: string
-  expiresAt: string
-  ipAddress: string | null
-  userAgent: string | null
-}
+/** One signed-in browser. */
+export type BrowserSession = components['schemas']['SessionBody']
 
 export const listSessions = () => request<BrowserSession[]>('GET', '/api/auth/list-sessions')
 export const revokeSession = (token: string) => request<void>('POST', '/api/auth/revoke-session', { body: { token } })

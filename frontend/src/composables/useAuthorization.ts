@@ -9,6 +9,7 @@ const pages: Record<NextStep, string> = {
   sign_in: 'signIn',
   sign_up: 'register',
   select_account: 'selectAccount',
+  organization: 'selectOrganization',
   consent: 'consent',
 }
 

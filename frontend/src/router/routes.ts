@@ -47,6 +47,18 @@ export const routes: RouteRecordRaw[] = [
         meta: { title: 'titles.selectAccount' },
       },
       {
+        path: 'select-organization',
+        name: 'selectOrganization',
+        component: () => import('@/views/auth/SelectOrganizationView.vue'),
+        meta: { title: 'titles.selectOrganization' },
+      },
+      {
+        path: 'accept-invitation',
+        name: 'acceptInvitation',
+        component: () => import('@/views/auth/AcceptInvitationView.vue'),
+        meta: { title: 'titles.acceptInvitation' },
+      },
+      {
         path: 'sign-out',
         name: 'signOut',
         component: () => import('@/views/auth/SignOutView.vue'),
@@ -100,6 +112,12 @@ export const routes: RouteRecordRaw[] = [
         name: 'connectedApplications',
         component: () => import('@/views/account/ConnectedApplicationsView.vue'),
         meta: { title: 'titles.connectedApplications' },
+      },
+      {
+        path: 'organizations',
+        name: 'organizations',
+        component: () => import('@/views/account/OrganizationsView.vue'),
+        meta: { title: 'titles.organizations' },
       },
     ],
   },

@@ -6,7 +6,10 @@ import { ApiError } from '@/api/http'
 /** Who is signed in. The session itself is an HttpOnly cookie that this code never sees. */
 export const useSessionStore = defineStore('session', () => {
   const user = ref<account.User>()
-  const sessionId = ref<string>()
+  const session = ref<account.SignedIn['session']>()
+  const sessionId = computed(() => session.value?.id)
+  /** The organization that the person acts for where nothing else is said. */
+  const activeOrganizationId = computed(() => session.value?.activeOrganizationId ?? undefined)
   const failure = shallowRef<ApiError>()
   const isAdmin = computed(() => user.value?.role === 'admin' || user.value?.role === 'superadmin')
   let pending: Promise<void> | undefined
@@ -19,7 +22,7 @@ export const useSessionStore = defineStore('session', () => {
     try {
       const answer = await account.getSession()
       user.value = answer?.user
-      sessionId.value = answer?.session.id
+      session.value = answer?.session
     } catch (e) {
       if (!(e instanceof ApiError)) throw e
       forget()
@@ -40,8 +43,8 @@ export const useSessionStore = defineStore('session', () => {
   /** The server ended the session: nothing that belongs to it may stay on the screen. */
   function forget() {
     user.value = undefined
-    sessionId.value = undefined
+    session.value = undefined
   }
 
-  return { user, sessionId, failure, isAdmin, ensure, refresh, signOut, forget }
+  return { user, sessionId, activeOrganizationId, failure, isAdmin, ensure, refresh, signOut, forget }
 })

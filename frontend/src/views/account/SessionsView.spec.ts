@@ -10,11 +10,14 @@ const iphone =
 const session = (id: string, userAgent: string): BrowserSession => ({
   id,
   token: id,
+  userId: ada.id,
   createdAt: '2026-01-01T00:00:00.000Z',
   updatedAt: '2026-01-01T00:00:00.000Z',
   expiresAt: '2026-02-01T00:00:00.000Z',
   ipAddress: '203.0.113.7',
   userAgent,
+  activeOrganizationId: null,
+  impersonatedBy: null,
 })
 
 test('lists this device first and ends another one', async () => {

@@ -1,11 +1,11 @@
 import { http, HttpResponse } from 'msw'
 import { expect, test, vi } from 'vitest'
-import { ada, authorization, problem, server } from '@/testing/server'
+import { ada, authorization, problem, requestUser, server } from '@/testing/server'
 import { visit } from '@/testing/visit'
 
 function waiting(redirectTo: string) {
   const sent = vi.fn()
-  const request = authorization({ next: 'consent', user: ada })
+  const request = authorization({ next: 'consent', user: requestUser })
   server.use(
     http.get('*/api/auth/oauth2/requests/r1', () => HttpResponse.json(request)),
     http.post('*/api/auth/oauth2/requests/r1/consent', async ({ request: call }) => {
