@@ -215,6 +215,41 @@ func TestUnverifiedAddressSeesNoInvitations(t *testing.T) {
 	})
 }
 
+// Privilege escalation: an admin of an organization who learns the link of an invitation that makes an owner registers the
+// invited address, which proves nothing, and accepts.
+func TestAdminsDoNotSeeWhoBecomesOwner(t *testing.T) {
+	onEach(t, func(t *testing.T, s *server) {
+		ctx, c := t.Context(), s.customer("acme")
+		known := s.invite(c, "dora@example.com")
+		for address, resend := range map[string]bool{email: false, "dora@example.com": true} {
+			_, err := s.svc.Invite(ctx, by(c.owner), "acme", store.InvitationOffer{Email: address, Role: store.MemberOwner, Resend: resend})
+			require.NoError(t, err)
+		}
+		offered := func(b *browser) map[string]any {
+			out := map[string]any{}
+			full := b.get("organization/get-full-organization?organizationId=" + c.ID).ok().json()["invitations"].([]any)
+			list := b.get("organization/list-invitations?organizationId=" + c.ID).list()
+			require.Len(t, list, len(full))
+			for i, shown := range list {
+				assert.Equal(t, full[i], any(shown))
+				if shown["status"] == "pending" {
+					out[shown["email"].(string)] = shown["role"]
+				}
+			}
+			return out
+		}
+		both := map[string]any{email: "owner", "dora@example.com": "owner"}
+		assert.Equal(t, both, offered(s.as(c.owner)))
+		assert.Equal(t, both, offered(s.as(s.operator())))
+		assert.Empty(t, offered(s.as(c.admin)))
+
+		// The admin knows this link from when it offered less.
+		_, _, err := s.svc.AcceptInvitation(ctx, by(s.verified("dora@example.com")), known.ID)
+		refusedWith(t, err, http.StatusNotFound, "INVITATION_NOT_FOUND")
+		assert.NotContains(t, s.roles(c.Organization), "dora")
+	})
+}
+
 // An invitation is used once, however many requests come at the same moment, and makes one member.
 func TestAcceptInvitationOnce(t *testing.T) {
 	onEach(t, func(t *testing.T, s *server) {
