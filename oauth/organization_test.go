@@ -181,6 +181,27 @@ func TestOrganizationOfTheClientsChoice(t *testing.T) {
 	})
 }
 
+// Enumeration: without a page that the person would see, a client that they never consented to must not learn of which
+// organizations they are a member, nor of how many.
+func TestSilentRequestsTellNoMembership(t *testing.T) {
+	eachOrganized(t, func(w *organized) {
+		require.NoError(w, w.store.RemoveConnection(w.Context(), w.person.ID, w.client.ID))
+		b := w.signedIn(w.person)
+		ask := func(extra ...string) url.Values {
+			return b.authorize(request(w.client, append([]string{"scope", orgScopes, "prompt", "none"}, extra...)...)).sentBack()
+		}
+		want := ask("organization", "acme")
+		require.Equal(w, "consent_required", want.Get("error"))
+		for _, name := range []string{"beta", "theirs", w.theirs.ID, "nothing"} {
+			require.Equal(w, want, ask("organization", name), name)
+		}
+		require.Equal(w, want, ask())
+		require.NoError(w, w.store.SaveConsent(w.Context(), w.person.ID, w.client.ID, w.client.Scopes))
+		require.Equal(w, "access_denied", ask("organization", "theirs").Get("error"))
+		require.Equal(w, "interaction_required", ask().Get("error"))
+	})
+}
+
 // Tenant confusion: who finishes a request must not act for the organization that somebody else chose in it, before they
 // signed in at the same computer or to send them the address of the page.
 func TestOrganizationThatSomebodyElseChose(t *testing.T) {
