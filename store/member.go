@@ -243,14 +243,15 @@ func (s *Store) EndMembership(ctx context.Context, m *Member) error {
 	if err := oneRow(s.db(ctx).Delete(&Member{}, "id = ?", m.ID), "delete member "+m.ID); err != nil {
 		return err
 	}
-	if err := s.RevokeMemberGrants(ctx, m.UserID, m.OrganizationID, ReasonMembershipEnded); err != nil {
+	if err := s.deactivateOrganization(ctx, m.OrganizationID, m.UserID); err != nil {
 		return err
 	}
-	return s.deactivateOrganization(ctx, m.OrganizationID, m.UserID)
+	return s.RevokeMemberGrants(ctx, m.UserID, m.OrganizationID, ReasonMembershipEnded)
 }
 
 // deactivateOrganization makes the organization the active one of no session of the person, or of nobody's when userID is
-// empty. The second condition is that of the index, which the planners look for word by word.
+// empty. It comes before their grants: whoever signs out holds the session, and then waits for its grants. The second
+// condition is that of the index, which the planners look for word by word.
 func (s *Store) deactivateOrganization(ctx context.Context, organizationID, userID string) error {
 	db := s.db(ctx).Model(&Session{}).Where("active_organization_id = ? AND active_organization_id <> ''", organizationID)
 	if userID != "" {
