@@ -310,3 +310,50 @@ func TestHotStatementsUseIndexes(t *testing.T) {
 		require.Regexp(f, scans, f.plan("SELECT id FROM grants WHERE revoke_reason = "+parameter, ""), "this test would see one")
 	})
 }
+
+// foreignKeys lists the foreign keys of the schema: the table that has one, and its columns.
+var foreignKeys = map[string]string{
+	"sqlite": `SELECT m.name, group_concat(f."from", ',') FROM sqlite_master AS m, pragma_foreign_key_list(m.name) AS f WHERE m.type = 'table' GROUP BY m.name, f.id`,
+	"postgres": `SELECT conrelid::regclass::text, (SELECT string_agg(attname, ',' ORDER BY place) FROM unnest(conkey) WITH ORDINALITY AS k (number, place)
+		JOIN pg_attribute ON attrelid = conrelid AND attnum = number) FROM pg_constraint WHERE contype = 'f' AND connamespace = current_schema()::regnamespace`,
+}
+
+// Whoever deletes a row makes the engine look, for each foreign key on its table, for the rows that go with it. Without an
+// index that reads all of a table: to delete one plan would take as long as there are subscriptions.
+func TestForeignKeysAreIndexed(t *testing.T) {
+	installed(t, func(f *fixture) {
+		var keys []struct{ Table, Columns string }
+		rows, err := f.Direct(f.Context()).QueryContext(f.Context(), foreignKeys[f.Dialect()])
+		require.NoError(f, err)
+		for rows.Next() {
+			keys = append(keys, struct{ Table, Columns string }{})
+			require.NoError(f, rows.Scan(&keys[len(keys)-1].Table, &keys[len(keys)-1].Columns))
+		}
+		require.NoError(f, rows.Close())
+		require.Greater(f, len(keys), 20)
+		for _, key := range keys {
+			columns := strings.Split(key.Columns, ",")
+			plan := f.orphans(key.Table, columns)
+			for _, column := range columns {
+				require.Regexp(f, `(SEARCH|Index Cond:).*\b`+column+` ?= ?\(?[?']`, plan, "%s (%s)", key.Table, key.Columns)
+			}
+		}
+	})
+}
+
+// orphans says how the engine would find what goes with a deleted row if it can, however few rows there are.
+func (f *fixture) orphans(table string, columns []string) (plan string) {
+	f.Helper()
+	statement := "DELETE FROM " + table + " WHERE " + strings.Join(columns, " = 'x' AND ") + " = 'x'"
+	if f.Dialect() == "sqlite" {
+		return f.explained("EXPLAIN QUERY PLAN " + statement)
+	}
+	require.NoError(f, f.Tx(f.Context(), func(ctx context.Context) error {
+		if _, err := f.Direct(ctx).ExecContext(ctx, "SET LOCAL enable_seqscan = off"); err != nil {
+			return err
+		}
+		plan = f.explainedIn(ctx, "EXPLAIN "+statement)
+		return nil
+	}))
+	return plan
+}
