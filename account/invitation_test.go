@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"auth-service/store"
+	"auth-service/store/storetest"
 )
 
 func offerTo(email string) store.InvitationOffer {
@@ -212,6 +213,21 @@ func TestUnverifiedAddressSeesNoInvitations(t *testing.T) {
 		require.NoError(t, err)
 		_, _, err = s.svc.AcceptInvitation(ctx, by(squatter), i.ID)
 		require.NoError(t, err)
+	})
+}
+
+// Enumeration of accounts by time: to invite an address that has one takes the database what it takes for one that has none.
+func TestInvitingTellsNoAccount(t *testing.T) {
+	onEach(t, func(t *testing.T, s *server) {
+		c, known := s.customer("acme"), s.verified("known@example.com")
+		var work [][]string
+		for _, address := range []string{known.Email, "nobody@example.com"} {
+			ctx, calls := storetest.Trace(t.Context())
+			_, err := s.svc.Invite(ctx, by(c.admin), "acme", offerTo(address))
+			require.NoError(t, err)
+			work = append(work, calls.List())
+		}
+		assert.Equal(t, work[0], work[1])
 	})
 }
 

@@ -147,6 +147,17 @@ func (s *Store) member(db *gorm.DB, organizationID, userID string) (*Member, err
 	return &m, nil
 }
 
+// MemberByEmail returns the membership of whoever has the address, or ErrNotFound: also, and with no more work, when nobody
+// has it.
+func (s *Store) MemberByEmail(ctx context.Context, organizationID, email string) (*Member, error) {
+	var m Member
+	err := s.db(ctx).Joins("JOIN users ON users.id = members.user_id").Take(&m, "members.organization_id = ? AND users.email = ?", organizationID, email).Error
+	if err != nil {
+		return nil, fmt.Errorf("member with an address in organization %s: %w", organizationID, known(err))
+	}
+	return &m, nil
+}
+
 // MemberByRef returns the member of the organization whose id, or whose person's id, is ref (in this order, should both
 // match); or ErrNotFound, also for members of other organizations.
 func (s *Store) MemberByRef(ctx context.Context, organizationID, ref string) (*Member, error) {
