@@ -1,7 +1,6 @@
 package admin_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http/httptest"
@@ -75,13 +74,7 @@ func TestImportLimits(t *testing.T) {
 	send := func(body io.Reader, length int64) *answer {
 		req := httptest.NewRequest("POST", "/api/admin/users/import?dryRun=true", body)
 		req.ContentLength = length
-		req.Header.Set("Content-Type", asJSONL)
-		req.Header.Set("Cookie", "who=alice")
-		rec := httptest.NewRecorder()
-		srv.echo.ServeHTTP(rec, req)
-		a := &answer{ResponseRecorder: rec, t: t}
-		require.NoError(t, json.Unmarshal(rec.Body.Bytes(), &a.body))
-		return a
+		return srv.send(req, asJSONL)
 	}
 	a := send(&endless{line: strings.Repeat("{}\n", 10_000)}, -1).is(200)
 	assert.Equal(t, "0 0 0 100000 100000", a.counts())
