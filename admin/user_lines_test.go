@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"auth-service/account"
 	"auth-service/store/storetest"
 )
 
@@ -54,6 +55,19 @@ func TestImportOfBrokenFiles(t *testing.T) {
 		_, _, total := srv.emails("search=x@")
 		assert.Zero(t, total)
 	})
+}
+
+// A password is taken as it is written. Without the apostrophe that it begins with, its owner could not sign in, and a shorter
+// one could.
+func TestImportTakesPasswordsToTheLetter(t *testing.T) {
+	srv := newServer(t, storetest.New(t))
+	const password = "'=correct horse"
+	assert.Equal(t, "1 0 0 0 1", srv.upload("", asCSV, "email,name,password\na@example.com,'=A,"+password+"\n").is(200).counts())
+	user, hasher := srv.byEmail("a@example.com"), &account.Hasher{}
+	assert.Equal(t, "=A", user.Name)
+	ok, _, err := hasher.Verify(t.Context(), user.PasswordHash, password)
+	require.NoError(t, err)
+	assert.True(t, ok)
 }
 
 // endless is a body that goes on and on.
