@@ -26,7 +26,8 @@ var (
 
 // Invite offers membership to whoever has an address. An invitation of the address that has expired is no hindrance; one
 // that is still open is, unless the offer says to resend it: then it gets the new role and expiry and keeps its id, so that
-// the link that was sent goes on working.
+// the link that was sent goes on working. Only to make an owner takes a new link: those who manage the organization know the
+// old one, whether or not they may appoint owners.
 func (s *Service) Invite(ctx context.Context, by store.Actor, ref string, offer store.InvitationOffer) (*store.Invitation, error) {
 	var invitation *store.Invitation
 	err := s.Store.Tx(ctx, func(ctx context.Context) error {
@@ -70,22 +71,20 @@ func (s *Service) checkOffer(offer store.InvitationOffer) (store.InvitationOffer
 	return offer, nil
 }
 
-// notMember refuses to invite a member. The answer tells the organization's managers nothing that its members' list does not.
+// notMember refuses to invite a member. The answer tells the organization's managers nothing that its members' list does not,
+// and comes as fast for an address that has an account elsewhere as for one that has none.
 func (s *Service) notMember(ctx context.Context, organizationID, email string) error {
-	user, err := s.Store.UserByEmail(ctx, email)
-	if err == nil {
-		_, err = s.Store.MemberOf(ctx, organizationID, user.ID)
-	}
-	switch {
+	switch _, err := s.Store.MemberByEmail(ctx, organizationID, email); {
 	case err == nil:
 		return errAlreadyMember
 	case isNotFound(err):
 		return nil
+	default:
+		return err
 	}
-	return err
 }
 
-// offer renews the open invitation of the address, or makes a new one. The organization is locked.
+// offer renews the open invitation of the address, or makes a new one in its place. The organization is locked.
 func (s *Service) offer(ctx context.Context, by store.Actor, own string, o *store.Organization, offer store.InvitationOffer) (*store.Invitation, error) {
 	pending, err := s.Store.PendingInvitation(ctx, o.ID, offer.Email)
 	switch {
@@ -94,7 +93,7 @@ func (s *Service) offer(ctx context.Context, by store.Actor, own string, o *stor
 		return nil, err
 	case pending.Open(s.now()) && !offer.Resend:
 		return nil, errAlreadyInvited
-	case pending.Open(s.now()):
+	case pending.Open(s.now()) && (offer.Role != store.MemberOwner || pending.Role == store.MemberOwner):
 		if err := mayAppoint(own, pending.Role); err != nil { // it would live longer by the will of who may not offer it
 			return nil, err
 		}
@@ -144,7 +143,13 @@ func (s *Service) Invitations(ctx context.Context, by store.Actor, ref string, q
 	if err != nil {
 		return nil, err
 	}
-	q.OrganizationID = o.ID
+	return s.invitationsTo(ctx, o, own, q)
+}
+
+// invitationsTo returns those that a manager sees who is in the organization what own says. Who is no owner does not see those
+// that make one: with an account that they registered for the invited address they would become owners themselves.
+func (s *Service) invitationsTo(ctx context.Context, o *store.Organization, own string, q store.InvitationQuery) (*store.Page[store.Invitation], error) {
+	q.OrganizationID, q.WithoutOwners = o.ID, mayAppoint(own, store.MemberOwner) != nil
 	return s.Store.Invitations(ctx, q)
 }
 

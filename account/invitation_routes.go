@@ -84,15 +84,15 @@ func (s *Service) organizationListInvitations(ctx context.Context, p *person, in
 	if err != nil {
 		return nil, err
 	}
-	page, err := s.Invitations(ctx, p.Actor, ref, latestInvitations(""))
+	page, err := s.Invitations(ctx, p.Actor, ref, latestInvitations())
 	if err != nil {
 		return nil, err
 	}
 	return showInvitations(page.Items), nil
 }
 
-func latestInvitations(organizationID string) store.InvitationQuery {
-	return store.InvitationQuery{OrganizationID: organizationID, Paging: store.Paging{Descending: true, Limit: maxShown}}
+func latestInvitations() store.InvitationQuery {
+	return store.InvitationQuery{Paging: store.Paging{Descending: true, Limit: maxShown}}
 }
 
 type invitationRequest struct {

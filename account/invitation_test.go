@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"auth-service/store"
+	"auth-service/store/storetest"
 )
 
 func offerTo(email string) store.InvitationOffer {
@@ -212,6 +213,56 @@ func TestUnverifiedAddressSeesNoInvitations(t *testing.T) {
 		require.NoError(t, err)
 		_, _, err = s.svc.AcceptInvitation(ctx, by(squatter), i.ID)
 		require.NoError(t, err)
+	})
+}
+
+// Enumeration of accounts by time: to invite an address that has one takes the database what it takes for one that has none.
+func TestInvitingTellsNoAccount(t *testing.T) {
+	onEach(t, func(t *testing.T, s *server) {
+		c, known := s.customer("acme"), s.verified("known@example.com")
+		var work [][]string
+		for _, address := range []string{known.Email, "nobody@example.com"} {
+			ctx, calls := storetest.Trace(t.Context())
+			_, err := s.svc.Invite(ctx, by(c.admin), "acme", offerTo(address))
+			require.NoError(t, err)
+			work = append(work, calls.List())
+		}
+		assert.Equal(t, work[0], work[1])
+	})
+}
+
+// Privilege escalation: an admin of an organization who learns the link of an invitation that makes an owner registers the
+// invited address, which proves nothing, and accepts.
+func TestAdminsDoNotSeeWhoBecomesOwner(t *testing.T) {
+	onEach(t, func(t *testing.T, s *server) {
+		ctx, c := t.Context(), s.customer("acme")
+		known := s.invite(c, "dora@example.com")
+		for address, resend := range map[string]bool{email: false, "dora@example.com": true} {
+			_, err := s.svc.Invite(ctx, by(c.owner), "acme", store.InvitationOffer{Email: address, Role: store.MemberOwner, Resend: resend})
+			require.NoError(t, err)
+		}
+		offered := func(b *browser) map[string]any {
+			out := map[string]any{}
+			full := b.get("organization/get-full-organization?organizationId=" + c.ID).ok().json()["invitations"].([]any)
+			list := b.get("organization/list-invitations?organizationId=" + c.ID).list()
+			require.Len(t, list, len(full))
+			for i, shown := range list {
+				assert.Equal(t, full[i], any(shown))
+				if shown["status"] == "pending" {
+					out[shown["email"].(string)] = shown["role"]
+				}
+			}
+			return out
+		}
+		both := map[string]any{email: "owner", "dora@example.com": "owner"}
+		assert.Equal(t, both, offered(s.as(c.owner)))
+		assert.Equal(t, both, offered(s.as(s.operator())))
+		assert.Empty(t, offered(s.as(c.admin)))
+
+		// The admin knows this link from when it offered less.
+		_, _, err := s.svc.AcceptInvitation(ctx, by(s.verified("dora@example.com")), known.ID)
+		refusedWith(t, err, http.StatusNotFound, "INVITATION_NOT_FOUND")
+		assert.NotContains(t, s.roles(c.Organization), "dora")
 	})
 }
 

@@ -284,7 +284,7 @@ func (s *Service) organizationGetFull(ctx context.Context, p *person, in *fullOr
 	if s.mayRun(p.Actor, role) != nil {
 		return body, nil
 	}
-	invitations, err := s.Store.Invitations(ctx, latestInvitations(o.ID))
+	invitations, err := s.invitationsTo(ctx, o, role, latestInvitations())
 	if err != nil {
 		return nil, err
 	}

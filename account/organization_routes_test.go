@@ -327,7 +327,7 @@ func TestStatementsOfOrganizationRoutes(t *testing.T) {
 		assert.Equal(t, []string{"R sessions", "BEGIN", "R sessions", "W sessions", "W audit_events", "COMMIT"}, trace(owner, post, "set-active", object{"organizationId": nil}))
 		owner.in(c.Organization)
 		assert.Equal(t, []string{
-			"R sessions", "BEGIN", "R members", "R organizations", "R members", "R users", "R members", "R invitations", "R invitations",
+			"R sessions", "BEGIN", "R members", "R organizations", "R members", "R members", "R invitations", "R invitations",
 			"W invitations", "W audit_events", "COMMIT",
 		}, trace(owner, post, "invite-member", object{"email": carl.Email, "role": "member"}))
 		assert.Equal(t, []string{"R sessions", "R members", "R invitations"}, trace(owner, get, "list-invitations", nil))

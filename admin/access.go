@@ -28,10 +28,22 @@ var (
 	errForbidden = problem.New(http.StatusForbidden, "FORBIDDEN", "Only administrators may do this.")
 )
 
-type actorKey struct{}
+type (
+	actorKey struct{}
+	againKey struct{}
+)
 
 // actorIn returns who is acting. The middleware has put it there, so it is missing only by our mistake.
 func actorIn(ctx context.Context) Actor { return ctx.Value(actorKey{}).(Actor) }
+
+// stillAllowed asks again who is acting. What goes on for as long as somebody sends or reads must not outlive the rights with
+// which it began. About the command line there is nobody to ask.
+func stillAllowed(ctx context.Context) error {
+	if again, ok := ctx.Value(againKey{}).(func() error); ok {
+		return again()
+	}
+	return nil
+}
 
 // access lets administrators through and tells the handlers who they are.
 func (h *Handler) access(api huma.API) func(huma.Context, func(huma.Context)) {
@@ -42,7 +54,13 @@ func (h *Handler) access(api huma.API) func(huma.Context, func(huma.Context)) {
 				return err
 			}
 			c.Response().Header().Set("Cache-Control", "no-store") // answers hold secrets
-			next(huma.WithValue(ctx, actorKey{}, actor))
+			next(huma.WithValue(huma.WithValue(ctx, actorKey{}, actor), againKey{}, func() error {
+				now, err := h.authenticate(c)
+				if err == nil && actor.Superadmin && !now.Superadmin {
+					err = errForbidden
+				}
+				return err
+			}))
 			return nil
 		}
 		c := humaecho.Unwrap(ctx)

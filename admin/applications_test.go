@@ -141,6 +141,25 @@ func TestSlugs(t *testing.T) {
 	})
 }
 
+// Confusion of names: an admin takes a client_id for the slug of an application of their own, and a superadmin who names the
+// client gives the scope admin, or a redirect URI, to the admin's client.
+func TestSlugIsNoClientIDOfAnother(t *testing.T) {
+	each(t, func(t *testing.T, srv *server) {
+		in := admin.ApplicationInput{Name: "Console", Type: store.ClientM2M, ClientID: "ops"}
+		console, _, err := admin.CreateApplication(t.Context(), srv.store, admin.System(), in)
+		require.NoError(t, err)
+		srv.call("POST", "/applications", with("web", fields{"slug": "ops"})).is(409, "SLUG_TAKEN")
+		assert.Equal(t, "ops-2", srv.call("POST", "/applications", with("web", fields{"name": "Ops"})).is(201).text("slug"))
+		srv.call("PATCH", "/applications/ops-2", `{"slug":"ops"}`).is(409, "SLUG_TAKEN")
+		assert.Equal(t, console.ID, srv.call("GET", "/applications/ops", "").is(200).text("id"))
+		assert.Equal(t, "ops", srv.call("PATCH", "/applications/console", `{"slug":"ops"}`).is(200).text("slug"))
+
+		in.Name, in.ClientID = "Third", "ops-2"
+		_, _, err = admin.CreateApplication(t.Context(), srv.store, admin.System(), in)
+		assert.Equal(t, "CLIENT_ID_TAKEN", problem.Of(err).Code)
+	})
+}
+
 // Parallel creates must neither fail nor share a slug when it is made from the name; of those that insist on one slug exactly one wins.
 func TestParallelCreates(t *testing.T) {
 	each(t, func(t *testing.T, srv *server) {
@@ -328,8 +347,8 @@ func TestStoreCalls(t *testing.T) {
 			{"GET", "/applications/app-0", "", []string{session, "R applications", "R clients", "R client_secrets", "R grants"}},
 			{"GET", "/applications/app-0/clients", "", []string{session, "R applications", "R clients", "R client_secrets"}},
 			{"GET", "/applications/app-0/clients/" + clientID, "", []string{session, "R applications", "R clients", "R client_secrets"}},
-			{"PATCH", "/applications/app-0", `{"metadata":{"a":1}}`, []string{session, "BEGIN", "R applications", "R clients", "R client_secrets", "W applications", "W audit_events", "COMMIT", "R grants"}},
-			{"POST", "/applications", `{"name":"More","type":"m2m"}`, []string{session, "BEGIN", "W applications", "W clients", "W client_secrets", "W client_secrets", "W audit_events", "COMMIT"}},
+			{"PATCH", "/applications/app-0", `{"metadata":{"a":1}}`, []string{session, "BEGIN", "R applications", "R clients", "R client_secrets", "R clients", "W applications", "W audit_events", "COMMIT", "R grants"}},
+			{"POST", "/applications", `{"name":"More","type":"m2m"}`, []string{session, "BEGIN", "R clients", "W applications", "R applications", "W clients", "W client_secrets", "W client_secrets", "W audit_events", "COMMIT"}},
 		} {
 			ctx, calls := storetest.Trace(t.Context())
 			require.Less(t, srv.callWith(ctx, tt.method, tt.path, tt.body).Code, 300, tt.path)

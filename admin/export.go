@@ -101,6 +101,9 @@ func (e *export[R, T]) write(ctx context.Context, format string, to receiver, pa
 		if !page.More {
 			return nil
 		}
+		if err := stillAllowed(ctx); err != nil {
+			return err
+		}
 		after := e.at(&page.Items[len(page.Items)-1])
 		var err error
 		if page, err = e.batch(ctx, &after); err != nil {

@@ -312,15 +312,15 @@ func TestOrganizationStoreCalls(t *testing.T) {
 			{"GET", "/organizations/acme/members?search=u&role=owner&limit=2", "", []string{session, o, m, "R users"}},
 			{"POST", "/organizations/acme/members", `{"userId":"alice"}`, []string{session, "BEGIN", "R users", o, m, "W members", audit, "COMMIT"}},
 			{"PATCH", "/organizations/acme/members/u0/role", `{"role":"admin"}`, []string{session, "BEGIN", o, m, m, "W members", audit, "COMMIT"}},
-			{"DELETE", "/organizations/acme/members/u1", "", []string{session, "BEGIN", o, m, m, "W members", "W authorization_codes", "W grants", "W revocations", "W sessions", audit, "COMMIT"}},
+			{"DELETE", "/organizations/acme/members/u1", "", []string{session, "BEGIN", o, m, m, "W members", "W sessions", "W authorization_codes", "W grants", "W revocations", audit, "COMMIT"}},
 			{"GET", "/organizations/acme/invitations", "", []string{session, o, i}},
-			{"POST", "/organizations/acme/invitations", `{"email":"y@example.com"}`, []string{session, "BEGIN", o, "R users", i, i, "W invitations", audit, "COMMIT"}},
-			{"POST", "/organizations/acme/invitations", `{"email":"y@example.com","resend":true}`, []string{session, "BEGIN", o, "R users", i, "W invitations", audit, "COMMIT"}},
+			{"POST", "/organizations/acme/invitations", `{"email":"y@example.com"}`, []string{session, "BEGIN", o, m, i, i, "W invitations", audit, "COMMIT"}},
+			{"POST", "/organizations/acme/invitations", `{"email":"y@example.com","resend":true}`, []string{session, "BEGIN", o, m, i, "W invitations", audit, "COMMIT"}},
 			{"DELETE", "/organizations/acme/invitations/" + invitation, "", []string{session, "BEGIN", o, i, "W invitations", audit, "COMMIT"}},
 			{"GET", "/users/ulla/organizations", "", []string{session, "R users", m}},
 			{"GET", "/users?organizationId=acme&applicationId=crm", "", []string{session, o, "R applications", "R clients", "R client_secrets", "R users"}},
 			{"DELETE", "/users/u2", "", []string{session, "BEGIN", "R users", o, m, o, audit, "W grants", "W revocations", "R users", "W users", audit, "COMMIT"}},
-			{"DELETE", "/organizations/acme", "", []string{session, "BEGIN", o, "W organizations", "W authorization_codes", "W grants", "W revocations", "W sessions", audit, "COMMIT"}},
+			{"DELETE", "/organizations/acme", "", []string{session, "BEGIN", o, "W organizations", "W sessions", "W authorization_codes", "W grants", "W revocations", audit, "COMMIT"}},
 		} {
 			ctx, calls := storetest.Trace(t.Context())
 			a := srv.callWith(ctx, tt.method, tt.path, tt.body)

@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -127,13 +128,30 @@ func TestExportOfUsersStreams(t *testing.T) {
 		ctx, calls := storetest.Trace(t.Context())
 		r := &reader{ResponseRecorder: httptest.NewRecorder()}
 		r.flushed = func(n int) error {
-			assert.Len(t, calls.List(), 2+n, "statements before batch %d was sent", n) // who alice is, and that she exports
+			assert.Len(t, calls.List(), 1+2*n, "statements before batch %d was sent", n) // who alice is, each time, and that she exports
 			return nil
 		}
 		srv.downloadFrom(ctx, r, "/users/export?format=jsonl")
 		assert.Equal(t, 3, r.flushes)
-		assert.Equal(t, []string{"R users", "R users", "W audit_events", "R users", "R users"}, calls.List())
+		assert.Equal(t, []string{"R users", "R users", "W audit_events", "R users", "R users", "R users", "R users"}, calls.List())
 		assert.Equal(t, 1203, strings.Count(r.Body.String(), "\n"))
+	})
+}
+
+// Whoever reads slowly and is demoted meanwhile must not read on. The connection is broken, as what they have is a part.
+func TestExportsEndWithTheRights(t *testing.T) {
+	each(t, func(t *testing.T, srv *server) {
+		srv.upload("", asCSV, strings.Join(strings.SplitAfter(tenThousand(), "\n")[:1201], "")).is(200)
+		srv.large()
+		for _, path := range []string{"/users/export?format=jsonl", "/audit/export?format=jsonl"} {
+			srv.call("PATCH", "/users/alice", `{"role":"admin"}`, asRoot).is(200)
+			r := &reader{ResponseRecorder: httptest.NewRecorder(), flushed: func(int) error {
+				srv.call("PATCH", "/users/alice", `{"role":"user"}`, asRoot).is(200)
+				return nil
+			}}
+			assert.PanicsWithValue(t, http.ErrAbortHandler, func() { srv.downloadFrom(t.Context(), r, path) }, path)
+			assert.Equal(t, 1, r.flushes, path)
+		}
 	})
 }
 

@@ -146,6 +146,9 @@ func (r *importRun) settle(ctx context.Context, batch []userLine) error {
 	var results []store.Imported
 	var err error
 	if len(people) > 0 {
+		err = stillAllowed(ctx)
+	}
+	if len(people) > 0 && err == nil {
 		results, err = r.People.ImportUsers(ctx, r.Actor.Actor, people, r.rules)
 	}
 	for _, line := range batch {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -29,6 +30,17 @@ const (
 func (s *server) upload(query, contentType, body string, headers ...header) *answer {
 	s.t.Helper()
 	return s.call("POST", "/users/import?"+query, body, append([]header{{"Content-Type": contentType}}, headers...)...)
+}
+
+// send sends a file that is no text as alice.
+func (s *server) send(req *http.Request, contentType string) *answer {
+	s.t.Helper()
+	req.Header.Set("Content-Type", contentType)
+	req.Header.Set("Cookie", "who=alice")
+	a := &answer{ResponseRecorder: httptest.NewRecorder(), t: s.t}
+	s.echo.ServeHTTP(a.ResponseRecorder, req)
+	require.NoError(s.t, json.Unmarshal(a.Body.Bytes(), &a.body))
+	return a
 }
 
 // counts are created, updated, skipped and refused, and how many lines there were.
@@ -292,13 +304,44 @@ func TestImportStatements(t *testing.T) {
 		file := tenThousand()
 		assert.Equal(t, "10000 0 0 0 10000", srv.callWith(ctx, "POST", "/users/import", file, header{"Content-Type": asCSV}).is(200).counts())
 		made := calls.List()
-		assert.Equal(t, []string{"R users", "R clients", "BEGIN", "W users", "W audit_events", "COMMIT"}, made[:6])
-		assert.Len(t, made, 1+20*5)
+		assert.Equal(t, []string{"R users", "R users", "R clients", "BEGIN", "W users", "W audit_events", "COMMIT"}, made[:7]) // who alice is, also before each batch
+		assert.Len(t, made, 1+20*6)
 
 		calls.Reset()
 		assert.Equal(t, "0 0 10000 0 10000", srv.callWith(ctx, "POST", "/users/import?onConflict=update", file, header{"Content-Type": asCSV}).is(200).counts())
-		assert.Equal(t, []string{"R users", "R clients", "BEGIN", "W users", "R users", "COMMIT"}, calls.List()[:6])
-		assert.Len(t, calls.List(), 1+20*5)
+		assert.Equal(t, []string{"R users", "R users", "R clients", "BEGIN", "W users", "R users", "COMMIT"}, calls.List()[:7])
+		assert.Len(t, calls.List(), 1+20*6)
+	})
+}
+
+// sending is a part of a body before which something happens.
+type sending func()
+
+func (s sending) Read([]byte) (int, error) {
+	s()
+	return 0, io.EOF
+}
+
+// A body may arrive for hours. Whoever begins to send one and is disabled, or demoted, must not go on to make superadmins.
+func TestImportEndsWithTheRights(t *testing.T) {
+	each(t, func(t *testing.T, srv *server) {
+		var first strings.Builder
+		for i := range 500 {
+			fmt.Fprintf(&first, "{\"email\":\"u%d@example.com\"}\n", i)
+		}
+		for i, role := range []string{store.RoleUser, store.RoleAdmin} {
+			srv.call("PATCH", "/users/alice", `{"role":"superadmin"}`, asRoot).is(200)
+			rest := strings.Repeat("\n", 70_000) + fmt.Sprintf(`{"email":"eve%d@example.com","role":"superadmin"}`, i)
+			body := io.MultiReader(strings.NewReader(first.String()), sending(func() {
+				srv.call("PATCH", "/users/alice", `{"role":"`+role+`"}`, asRoot).is(200)
+			}), strings.NewReader(rest))
+			a := srv.send(httptest.NewRequest("POST", "/api/admin/users/import?onConflict=skip", body), asJSONL)
+			assert.Equal(t, 500.0, a.is(200).body["lines"], a.Body)
+			assert.Equal(t, []string{"70501 FORBIDDEN"}, a.refusals())
+			assert.Equal(t, false, a.body["complete"])
+			_, err := srv.store.UserByEmail(t.Context(), fmt.Sprintf("eve%d@example.com", i))
+			assert.ErrorIs(t, err, store.ErrNotFound)
+		}
 	})
 }
 
@@ -345,12 +388,7 @@ func TestImportBreaksOff(t *testing.T) {
 
 		req = httptest.NewRequest("POST", "/api/admin/users/import?onConflict=skip", body) // from the start, without what broke off
 		req.Body = io.NopCloser(failing{strings.NewReader(strings.Join(lines[:1701], "")), io.ErrUnexpectedEOF})
-		req.Header.Set("Content-Type", asCSV)
-		req.Header.Set("Cookie", "who=alice")
-		rec := httptest.NewRecorder()
-		srv.echo.ServeHTTP(rec, req)
-		a := &answer{ResponseRecorder: rec, t: t}
-		require.NoError(t, json.Unmarshal(rec.Body.Bytes(), &a.body))
+		a := srv.send(req, asCSV)
 		assert.Equal(t, "200 0 1500 0 1700", a.is(200).counts(), a.Body)
 		assert.Equal(t, []string{"1702 BAD_REQUEST"}, a.refusals())
 		assert.Equal(t, false, a.body["complete"])

@@ -251,12 +251,21 @@ func (t *userTable) read(cells []string) userLine {
 		case cell == "":
 		case !utf8.ValidString(cell):
 			line.err = errNotUTF8
-		case !readCell(place, original(cell)):
+		case !readCell(place, t.original(i, cell)):
 			bad.add(t.columns[i], wrongForm(place))
 		}
 	}
 	line.person.Faults = bad
 	return line
+}
+
+// original is a cell as it was before an export put an apostrophe before it. No export has passwords: an apostrophe in one is
+// part of it.
+func (t *userTable) original(column int, cell string) string {
+	if t.columns[column] == "password" {
+		return cell
+	}
+	return original(cell)
 }
 
 func readCell(place any, text string) bool {

@@ -1,7 +1,6 @@
 package admin_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http/httptest"
@@ -11,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"auth-service/account"
 	"auth-service/store/storetest"
 )
 
@@ -57,6 +57,19 @@ func TestImportOfBrokenFiles(t *testing.T) {
 	})
 }
 
+// A password is taken as it is written. Without the apostrophe that it begins with, its owner could not sign in, and a shorter
+// one could.
+func TestImportTakesPasswordsToTheLetter(t *testing.T) {
+	srv := newServer(t, storetest.New(t))
+	const password = "'=correct horse"
+	assert.Equal(t, "1 0 0 0 1", srv.upload("", asCSV, "email,name,password\na@example.com,'=A,"+password+"\n").is(200).counts())
+	user, hasher := srv.byEmail("a@example.com"), &account.Hasher{}
+	assert.Equal(t, "=A", user.Name)
+	ok, _, err := hasher.Verify(t.Context(), user.PasswordHash, password)
+	require.NoError(t, err)
+	assert.True(t, ok)
+}
+
 // endless is a body that goes on and on.
 type endless struct {
 	line string
@@ -75,13 +88,7 @@ func TestImportLimits(t *testing.T) {
 	send := func(body io.Reader, length int64) *answer {
 		req := httptest.NewRequest("POST", "/api/admin/users/import?dryRun=true", body)
 		req.ContentLength = length
-		req.Header.Set("Content-Type", asJSONL)
-		req.Header.Set("Cookie", "who=alice")
-		rec := httptest.NewRecorder()
-		srv.echo.ServeHTTP(rec, req)
-		a := &answer{ResponseRecorder: rec, t: t}
-		require.NoError(t, json.Unmarshal(rec.Body.Bytes(), &a.body))
-		return a
+		return srv.send(req, asJSONL)
 	}
 	a := send(&endless{line: strings.Repeat("{}\n", 10_000)}, -1).is(200)
 	assert.Equal(t, "0 0 0 100000 100000", a.counts())

@@ -140,6 +140,8 @@ func (p *Provider) needs(ctx context.Context, a *authorization, record *store.Au
 	}
 	out := standing{organization: given.Organization}
 	switch {
+	case a.prompts("none") && !a.consented(given): // first: a client that the person never agreed to asks in silence who is a member of what
+		out.need = needConsent
 	case a.organization != "" && !given.Picked:
 		return standing{}, errNotMember
 	case given.Several:
@@ -148,13 +150,17 @@ func (p *Provider) needs(ctx context.Context, a *authorization, record *store.Au
 		out.granted = record.GrantedScopes
 	case a.prompts("consent"):
 		out.need = needConsent
-	// A request without any scope still needs a yes, once.
-	case !a.client.SkipConsent && (given.Consent == nil || !containsAll(given.Consent, a.consentScopes())):
+	case !a.consented(given):
 		out.need = needConsent
 	default:
 		out.granted = a.consentScopes()
 	}
 	return out, nil
+}
+
+// consented reports whether the person need not be asked. A request without any scope still needs a yes, once.
+func (a *authorization) consented(given *store.Standing) bool {
+	return a.client.SkipConsent || given.Consent != nil && containsAll(given.Consent, a.consentScopes())
 }
 
 // given reads what the person consented to before, and the organization if the request is about one: as little as decides.

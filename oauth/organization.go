@@ -35,7 +35,7 @@ func (a *authorization) pick(record *store.AuthorizationRequest, ses *store.Sess
 	switch {
 	case a.organization != "":
 		return a.organization
-	case record.OrganizationID != "":
+	case record.OrganizationID != "" && record.OrganizationBy == ses.UserID: // what somebody else chose is no choice of theirs
 		return record.OrganizationID
 	case a.prompts("select_account"):
 		return ""
@@ -107,7 +107,7 @@ func (p *Provider) chooseOrganization(c echo.Context) error {
 	if !chosen.Picked { // not theirs, or none at all: the answer is the same
 		return errOrganization
 	}
-	if err := p.Store.RecordOrganization(ctx, w.record, chosen.Organization.ID); err != nil {
+	if err := p.Store.RecordOrganization(ctx, w.record, w.session.UserID, chosen.Organization.ID); err != nil {
 		return closedMeanwhile(err)
 	}
 	return p.proceed(c, w)

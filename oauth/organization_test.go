@@ -181,6 +181,48 @@ func TestOrganizationOfTheClientsChoice(t *testing.T) {
 	})
 }
 
+// Enumeration: without a page that the person would see, a client that they never consented to must not learn of which
+// organizations they are a member, nor of how many.
+func TestSilentRequestsTellNoMembership(t *testing.T) {
+	eachOrganized(t, func(w *organized) {
+		require.NoError(w, w.store.RemoveConnection(w.Context(), w.person.ID, w.client.ID))
+		b := w.signedIn(w.person)
+		ask := func(extra ...string) url.Values {
+			return b.authorize(request(w.client, append([]string{"scope", orgScopes, "prompt", "none"}, extra...)...)).sentBack()
+		}
+		want := ask("organization", "acme")
+		require.Equal(w, "consent_required", want.Get("error"))
+		for _, name := range []string{"beta", "theirs", w.theirs.ID, "nothing"} {
+			require.Equal(w, want, ask("organization", name), name)
+		}
+		require.Equal(w, want, ask())
+		require.NoError(w, w.store.SaveConsent(w.Context(), w.person.ID, w.client.ID, w.client.Scopes))
+		require.Equal(w, "access_denied", ask("organization", "theirs").Get("error"))
+		require.Equal(w, "interaction_required", ask().Get("error"))
+	})
+}
+
+// Tenant confusion: who finishes a request must not act for the organization that somebody else chose in it, before they
+// signed in at the same computer or to send them the address of the page.
+func TestOrganizationThatSomebodyElseChose(t *testing.T) {
+	eachOrganized(t, func(w *organized) {
+		bob := w.newPerson("bob@example.com")
+		require.NoError(w, w.store.SaveConsent(w.Context(), bob.ID, w.client.ID, w.client.Scopes))
+		w.join(w.acme, bob, store.MemberPlain)
+		w.join(w.theirs, bob, store.MemberPlain)
+		ada := w.signedIn(w.person)
+		path := ada.asked("/select-organization", request(w.client, "scope", orgScopes, "prompt", "consent"))
+		require.Equal(w, "consent", ada.post(path+"/organization", `{"organizationId":"acme"}`).json()["next"])
+
+		b := w.signedIn(bob)
+		require.Equal(w, "organization", b.get(path).json()["next"])
+		require.Equal(w, "consent", b.post(path+"/organization", `{"organizationId":"theirs"}`).json()["next"])
+		require.Equal(w, "organization", ada.get(path).json()["next"])
+		got := w.redeem(w.client, b.post(path+"/consent", `{"accept":true}`).answered().Get("code")).tokens()
+		w.speaksFor(got, w.theirs, "member")
+	})
+}
+
 // Only the session's default: whoever gets hold of the column, or is put out of the organization, gains nothing by it (the
 // replaced service put whatever stood there into the token).
 func TestActiveOrganizationIsOnlyTheDefault(t *testing.T) {

@@ -156,11 +156,14 @@ func (s *Store) liveSecrets(db *gorm.DB) *gorm.DB {
 	return oldestFirst(db.Where("expires_at IS NULL OR expires_at > ?", s.now()))
 }
 
-// CreateApplication inserts a, without clients. It returns ErrConflict when the slug is taken, and then the transaction
-// may go on to try another.
+// CreateApplication inserts a, without clients. It returns ErrConflict when the slug is taken, if only as the client_id of
+// another application, and then the transaction may go on to try another.
 func (s *Store) CreateApplication(ctx context.Context, a *Application) error {
 	a.ID, a.CreatedAt = NewID(), s.now()
 	a.UpdatedAt = a.CreatedAt
+	if err := s.freeName(ctx, "SELECT 1 FROM clients WHERE id = ? AND application_id <> ?", a.Slug, a.ID); err != nil {
+		return fmt.Errorf("create application %q: %w", a.Slug, err)
+	}
 	taken := clause.OnConflict{Columns: []clause.Column{{Name: "slug"}}, DoNothing: true}
 	res := s.db(ctx).Clauses(taken).Omit(clause.Associations).Create(a)
 	if res.Error != nil {
@@ -172,8 +175,26 @@ func (s *Store) CreateApplication(ctx context.Context, a *Application) error {
 	return nil
 }
 
-// UpdateApplication writes every column of a. It returns ErrConflict when the slug is another application's.
+// freeName returns ErrConflict when the query finds that another application can be called so already. ApplicationByRef would
+// find one in the place of the other: whoever gives a client rights would give them to somebody else's.
+func (s *Store) freeName(ctx context.Context, query string, args ...any) error {
+	var found []int
+	if err := s.db(ctx).Raw(query+" LIMIT 1", args...).Scan(&found).Error; err != nil {
+		return known(err)
+	}
+	if len(found) > 0 {
+		return ErrConflict
+	}
+	return nil
+}
+
+// UpdateApplication writes every column of a. It returns ErrConflict when the slug is another application's, or becomes the
+// client_id of one.
 func (s *Store) UpdateApplication(ctx context.Context, a *Application) error {
+	err := s.freeName(ctx, "SELECT 1 FROM clients WHERE id = ? AND application_id <> ? AND id NOT IN (SELECT slug FROM applications WHERE id = ?)", a.Slug, a.ID, a.ID)
+	if err != nil {
+		return fmt.Errorf("update application %s: %w", a.ID, err)
+	}
 	a.UpdatedAt = s.now() // UpdateColumns keeps it; Updates would write a later one, which a would not know
 	res := s.db(ctx).Model(&Application{}).Where("id = ?", a.ID).Select("*").Omit(clause.Associations, "id", "created_at").UpdateColumns(a)
 	if res.Error != nil {

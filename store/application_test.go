@@ -63,14 +63,17 @@ func TestApplicationTotals(t *testing.T) {
 func TestApplicationByRefPrecedence(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		a := newApplication(t, s, "first", "shared")
-		b := newApplication(t, s, "shared", "c2")
-		c := newApplication(t, s, "third", a.ID) // imported clients may be called anything
+		b := newApplication(t, s, "second", "c2")
+		exec(t, s, "UPDATE applications SET slug = 'shared' WHERE id = ?", b.ID) // it cannot be created with it
+		c := newApplication(t, s, "third", a.ID)                                 // imported clients may be called anything
 		for ref, want := range map[string]string{"first": a.ID, "shared": b.ID, "c2": b.ID, a.ID: a.ID, c.ID: c.ID} {
 			got, err := s.ApplicationByRef(t.Context(), ref)
 			require.NoError(t, err)
 			assert.Equal(t, want, got.ID, ref)
 			assert.Len(t, got.Clients, 1)
 		}
+		b.Name, b.Slug = "Changed", "shared" // what has such a slug from before may keep it
+		require.NoError(t, s.UpdateApplication(t.Context(), b))
 		_, err := s.ApplicationByRef(t.Context(), "")
 		assert.ErrorIs(t, err, store.ErrNotFound)
 	})
@@ -91,6 +94,8 @@ func TestUpdateAndDeleteApplicationErrors(t *testing.T) {
 		assert.ErrorIs(t, s.DeleteClient(t.Context(), "nobody"), store.ErrNotFound)
 		assert.ErrorIs(t, s.CreateClient(t.Context(), newClient(a.ID, "c2")), store.ErrConflict)
 		assert.ErrorIs(t, s.CreateClient(t.Context(), newClient(gone.ID, "c3")), store.ErrConflict)
+		assert.ErrorIs(t, s.CreateClient(t.Context(), newClient(a.ID, "b")), store.ErrConflict)
+		assert.NoError(t, s.CreateClient(t.Context(), newClient(a.ID, "a")), "its own slug")
 
 		// A client stays with its application, whatever its row says when it is written.
 		moved := newClient(gone.ID, "c2")

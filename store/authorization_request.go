@@ -15,7 +15,8 @@ type AuthorizationRequest struct {
 	ConsentedBy       string              // user id of who consented in this request
 	GrantedScopes     []string            `gorm:"serializer:json"`
 	SelectedSessionID string              // the session that was chosen at prompt=select_account
-	OrganizationID    string              // the organization that the person chose
+	OrganizationID    string              // the organization that was chosen
+	OrganizationBy    string              // user id of who chose it
 	CreatedAt         time.Time
 	ExpiresAt         time.Time
 	CompletedAt       *time.Time
@@ -51,9 +52,9 @@ func (s *Store) RecordAccount(ctx context.Context, r *AuthorizationRequest, sess
 }
 
 // RecordOrganization notes in the open request for which organization the person goes on; ErrNotFound when it is finished by now.
-func (s *Store) RecordOrganization(ctx context.Context, r *AuthorizationRequest, organizationID string) error {
-	r.OrganizationID = organizationID
-	return s.updateOpenRequest(ctx, r, "organization_id")
+func (s *Store) RecordOrganization(ctx context.Context, r *AuthorizationRequest, userID, organizationID string) error {
+	r.OrganizationBy, r.OrganizationID = userID, organizationID
+	return s.updateOpenRequest(ctx, r, "organization_by", "organization_id")
 }
 
 // CompleteAuthorizationRequest closes the request, or returns ErrNotFound when another answer was first: a request

@@ -92,8 +92,12 @@ func (s *Store) serviceEntitlements(ctx context.Context, clientID string) (*Enti
 	return row.entitlements(), err
 }
 
-// CreateClient inserts c without secrets. It returns ErrConflict when the client_id is taken.
+// CreateClient inserts c without secrets. It returns ErrConflict when the client_id is taken, if only as the slug of another
+// application.
 func (s *Store) CreateClient(ctx context.Context, c *Client) error {
+	if err := s.freeName(ctx, "SELECT 1 FROM applications WHERE slug = ? AND id <> ?", c.ID, c.ApplicationID); err != nil {
+		return fmt.Errorf("create client %q: %w", c.ID, err)
+	}
 	c.CreatedAt = s.now()
 	c.UpdatedAt = c.CreatedAt
 	taken := clause.OnConflict{Columns: []clause.Column{{Name: "id"}}, DoNothing: true}

@@ -181,9 +181,14 @@ func (s *Store) RevokeSessionGrants(ctx context.Context, sessionIDs []string, re
 	return s.endGrantsAndTokens(ctx, reason, "session_id IN ? AND NOT offline", sessionIDs)
 }
 
-// RevokeClientGrants ends every grant of the client and every access token issued to it until now.
+// RevokeClientGrants ends every grant of the client, with those that would come of codes not yet exchanged, and every access
+// token issued to it until now.
 func (s *Store) RevokeClientGrants(ctx context.Context, clientID, reason string) error {
 	return s.Tx(ctx, func(ctx context.Context) error {
+		// Before the grants: an exchange that is under way holds its code, so its grant is there when this is through.
+		if err := s.dropAuthorizationCodes(ctx, "client_id = ?", clientID); err != nil {
+			return err
+		}
 		if _, err := s.endGrants(ctx, reason, "client_id = ?", clientID); err != nil {
 			return err
 		}

@@ -56,6 +56,7 @@ type InvitationQuery struct {
 	Paging
 	OrganizationID string
 	Status         string // empty for all
+	WithoutOwners  bool   // leaves out those that offer the role of an owner
 }
 
 // Invitations returns one page.
@@ -65,6 +66,9 @@ func (s *Store) Invitations(ctx context.Context, q InvitationQuery) (*Page[Invit
 			db := s.db(ctx).Model(&Invitation{}).Where("invitations.organization_id = ?", q.OrganizationID)
 			if q.Status != "" {
 				db = db.Where("invitations.status = ?", q.Status)
+			}
+			if q.WithoutOwners {
+				db = db.Where("invitations.role <> '" + MemberOwner + "'")
 			}
 			return db
 		},

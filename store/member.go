@@ -147,6 +147,17 @@ func (s *Store) member(db *gorm.DB, organizationID, userID string) (*Member, err
 	return &m, nil
 }
 
+// MemberByEmail returns the membership of whoever has the address, or ErrNotFound: also, and with no more work, when nobody
+// has it.
+func (s *Store) MemberByEmail(ctx context.Context, organizationID, email string) (*Member, error) {
+	var m Member
+	err := s.db(ctx).Joins("JOIN users ON users.id = members.user_id").Take(&m, "members.organization_id = ? AND users.email = ?", organizationID, email).Error
+	if err != nil {
+		return nil, fmt.Errorf("member with an address in organization %s: %w", organizationID, known(err))
+	}
+	return &m, nil
+}
+
 // MemberByRef returns the member of the organization whose id, or whose person's id, is ref (in this order, should both
 // match); or ErrNotFound, also for members of other organizations.
 func (s *Store) MemberByRef(ctx context.Context, organizationID, ref string) (*Member, error) {
@@ -243,14 +254,15 @@ func (s *Store) EndMembership(ctx context.Context, m *Member) error {
 	if err := oneRow(s.db(ctx).Delete(&Member{}, "id = ?", m.ID), "delete member "+m.ID); err != nil {
 		return err
 	}
-	if err := s.RevokeMemberGrants(ctx, m.UserID, m.OrganizationID, ReasonMembershipEnded); err != nil {
+	if err := s.deactivateOrganization(ctx, m.OrganizationID, m.UserID); err != nil {
 		return err
 	}
-	return s.deactivateOrganization(ctx, m.OrganizationID, m.UserID)
+	return s.RevokeMemberGrants(ctx, m.UserID, m.OrganizationID, ReasonMembershipEnded)
 }
 
 // deactivateOrganization makes the organization the active one of no session of the person, or of nobody's when userID is
-// empty. The second condition is that of the index, which the planners look for word by word.
+// empty. It comes before their grants: whoever signs out holds the session, and then waits for its grants. The second
+// condition is that of the index, which the planners look for word by word.
 func (s *Store) deactivateOrganization(ctx context.Context, organizationID, userID string) error {
 	db := s.db(ctx).Model(&Session{}).Where("active_organization_id = ? AND active_organization_id <> ''", organizationID)
 	if userID != "" {

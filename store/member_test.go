@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"auth-service/store"
+	"auth-service/store/storetest"
 )
 
 func (f *fixture) join(o *store.Organization, u *store.User, role string) *store.Member {
@@ -135,6 +136,27 @@ func TestEndMembershipEndsWhatHangsOnIt(t *testing.T) {
 			if r.Kind == store.RevokedMember {
 				require.Equal(f, f.at(), r.IssuedUntil, "whoever joins again gets tokens again")
 			}
+		}
+	})
+}
+
+// Whoever signs out holds the session and waits for the grants. In the other order the two would wait for each other, until
+// PostgreSQL, after a second, gives one of them up.
+func TestSessionsAreLockedBeforeGrants(t *testing.T) {
+	installed(t, func(f *fixture) {
+		acme := f.organization("acme")
+		m := f.join(acme, f.ada, store.MemberPlain)
+		for _, tt := range []struct {
+			first string
+			end   func(ctx context.Context) error
+		}{
+			{"W members", func(ctx context.Context) error { return f.EndMembership(ctx, m) }},
+			{"W organizations", func(ctx context.Context) error { return f.DeleteOrganization(ctx, acme.ID) }},
+		} {
+			f.grant(f.ada, "crm-web", inOrganization(acme))
+			ctx, calls := storetest.Trace(f.Context())
+			require.NoError(f, f.Tx(ctx, tt.end))
+			require.Equal(f, []string{"BEGIN", tt.first, "W sessions", "W authorization_codes", "W grants", "W revocations", "COMMIT"}, calls.List())
 		}
 	})
 }

@@ -367,6 +367,7 @@ CREATE INDEX invitations_email ON invitations (email) WHERE status = 'pending';
 CREATE INDEX invitations_expires_at ON invitations (expires_at);
 
 ALTER TABLE authorization_requests ADD COLUMN organization_id text NOT NULL DEFAULT '';
+ALTER TABLE authorization_requests ADD COLUMN organization_by text NOT NULL DEFAULT '';
 CREATE INDEX grants_organization_id ON grants (organization_id) WHERE organization_id <> '';
 CREATE INDEX sessions_organization_id ON sessions (active_organization_id) WHERE active_organization_id <> '';
 `

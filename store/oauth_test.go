@@ -352,6 +352,20 @@ func TestRevokeGrants(t *testing.T) {
 	}
 }
 
+// A code that a client has not exchanged when it is disabled must not become a grant when it is enabled again: to disable is
+// to end what it holds.
+func TestRevokeClientGrantsEndsCodes(t *testing.T) {
+	installed(t, func(f *fixture) {
+		f.code("crm")
+		f.code("hr", func(c *store.AuthorizationCode) { c.ClientID = "hr-web" })
+		require.NoError(f, f.RevokeClientGrants(f.Context(), "crm-web", store.ReasonClientDisabled))
+		for signature, want := range map[string]error{"crm": store.ErrNotFound, "hr": nil} {
+			_, err := f.AuthorizationCodeBySignature(f.Context(), []byte(signature))
+			require.ErrorIs(f, err, want, signature)
+		}
+	})
+}
+
 // A revocation by person or client covers what was issued until then, and nothing after: who signs in again gets in.
 func TestRevocationOfAPersonHasAnEnd(t *testing.T) {
 	installed(t, func(f *fixture) {

@@ -112,10 +112,10 @@ func (s *Store) DeleteOrganization(ctx context.Context, id string) error {
 	if err := oneRow(s.db(ctx).Delete(&Organization{}, "id = ?", id), "delete organization "+id); err != nil { // first, as in EndMembership
 		return err
 	}
-	if err := s.RevokeOrganizationGrants(ctx, id, ReasonOrganizationDeleted); err != nil {
+	if err := s.deactivateOrganization(ctx, id, ""); err != nil {
 		return err
 	}
-	return s.deactivateOrganization(ctx, id, "")
+	return s.RevokeOrganizationGrants(ctx, id, ReasonOrganizationDeleted)
 }
 
 // oneRow is the outcome of a write to one row: ErrNotFound when it is not there.

@@ -206,6 +206,10 @@ func TestOrganizationStatementsUseIndexes(t *testing.T) {
 				_, err := f.MemberOf(ctx, "000001", "000007")
 				return err
 			}, []string{"members_"}, "'000001', '000007', 1", ""},
+			{"member by address", func(ctx context.Context) error {
+				_, err := f.MemberByEmail(ctx, "000001", "000007@example.com")
+				return err
+			}, []string{"users_email", "members_"}, "'000001', '000007@example.com', 1", ""},
 			{"member by reference", func(ctx context.Context) error {
 				_, err := f.MemberByRef(ctx, "000001", "000007")
 				return err
