@@ -30,6 +30,7 @@ func (w *world) tables() []table {
 		w.permissionTable(), w.roleTable(), w.rolePermissionTable(), w.clientRoleTable(), w.assignmentTable(),
 		w.planTable(), w.subscriptionTable(),
 		w.consentTable(), w.grantTable(), w.eventTable(),
+		w.statisticTable(), w.activityTable(),
 	}
 }
 

@@ -45,7 +45,8 @@ func (w *world) userLists() []list {
 			list{"users organizationId=biggest" + sort, always("/users?organizationId=" + w.organization(0) + sort), w.userSearch},
 			list{"users organizationId=any" + sort, after(filtered("/users", "organizationId", few), sort), w.userSearch},
 			list{"users applicationId=biggest" + sort, always("/users?applicationId=" + w.application(0) + sort), w.userSearch},
-			list{"users applicationId=smallest" + sort, always("/users?applicationId=" + w.application(w.applications-1) + sort), w.userSearch})
+			list{"users applicationId=smallest" + sort, always("/users?applicationId=" + w.application(w.applications-1) + sort), w.userSearch},
+			list{"users applicationId=any" + sort, after(filtered("/users", "applicationId", func(i int) string { return w.application(i % w.applications) }), sort), w.userSearch})
 	}
 	return append(lists,
 		list{"users search=nobody", filtered("/users", "search", func(i int) string { return fmt.Sprintf("nobody%d", i) }), nil},
@@ -147,17 +148,27 @@ func (w *world) objects() []list {
 	user := func(i int) string { return "/users/" + w.user(i*997) }
 	organization := func(i int) string { return "/organizations/" + w.organization(i*97%w.organizations) }
 	popular := func(i int) string { return w.application(w.popular(chooseOther, i, w.applications)) }
+	const fewest = 6 // resources that every application has permissions for
 	return []list{
 		{"one user", user, nil},
 		{"sessions of a user", func(i int) string { return "/users/" + w.user(w.signedIn(i)) + "/sessions" }, nil},
+		{"organizations of a user", func(i int) string { return user(i) + "/organizations" }, nil},
 		{"roles of a user", func(i int) string { return user(i) + "/applications/" + popular(i) + "/roles" }, nil},
 		{"plan of a user", func(i int) string { return user(i) + "/applications/" + popular(i) + "/plan" }, nil},
+		{"permission of a user explained", func(i int) string {
+			return user(i) + "/applications/" + popular(i) + "/explain?permission=" + resources[i%fewest] + ":read"
+		}, nil},
+		{"feature of a user explained", func(i int) string { return user(i) + "/applications/" + popular(i) + "/explain?feature=seats" }, nil},
 		{"one organization", organization, nil},
 		{"the biggest organization", always("/organizations/" + w.organization(0)), nil},
 		{"plan of an organization", func(i int) string { return organization(i) + "/applications/" + popular(i) + "/plan" }, nil},
 		{"one application", func(i int) string { return "/applications/" + w.application(i%w.applications) }, nil},
 		{"the biggest application", always("/applications/" + w.application(0)), nil},
 		{"application by client_id", func(i int) string { return "/applications/" + w.client(i%w.applications, 0) }, nil},
-		{"statistics", always("/stats"), nil},
+		{"statistics of a month", always("/stats"), nil},
+		{"statistics of a year", always("/stats?from=" + w.now.AddDate(-1, 0, 0).Format(time.DateOnly)), nil},
+		{"statistics of an application, a year", func(i int) string {
+			return "/stats?from=" + w.now.AddDate(-1, 0, 0).Format(time.DateOnly) + "&applicationId=" + w.application(i%w.busy())
+		}, nil},
 	}
 }

@@ -42,6 +42,7 @@ const (
 	kindSession
 	kindGrant
 	kindEvent
+	kindStatistic
 	choosePopular
 	chooseSize
 	chooseOther
