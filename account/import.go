@@ -22,7 +22,7 @@ const maxReason = 500
 
 // Bounds of the costs of an imported hash: whoever signs in with it makes us pay them.
 const (
-	maxImportedMemoryKiB   = 256 << 10
+	maxImportedMemoryKiB   = 64 << 10
 	maxImportedIterations  = 10
 	maxImportedParallelism = 8
 )
@@ -195,7 +195,7 @@ func (f importFaults) values(s *Service, in *store.UserImport, clients []string)
 			f.add("passwordHash", "Give the password or its hash, not both.")
 		}
 		if !importable(*in.PasswordHash) {
-			f.add("passwordHash", "Use an Argon2id hash in PHC format, with at most 256 MiB, 10 iterations and 8 lanes.")
+			f.add("passwordHash", "Use an Argon2id hash in PHC format, with at most 64 MiB, 10 iterations and 8 lanes.")
 		}
 	}
 	f.disabling(in)

@@ -56,7 +56,7 @@ type inviteMemberRequest struct {
 	Email          string     `json:"email" maxLength:"254"`
 	Role           memberRole `json:"role"`
 	OrganizationID string     `json:"organizationId,omitempty" maxLength:"200"`
-	Resend         bool       `json:"resend,omitempty" doc:"Renews an open invitation of the address, which keeps its link."`
+	Resend         bool       `json:"resend,omitempty" doc:"Renews an open invitation of the address, which keeps its link unless the new role is owner."`
 }
 
 func (s *Service) organizationInviteMember(ctx context.Context, p *person, in *input[inviteMemberRequest]) (InvitationBody, error) {

@@ -225,7 +225,7 @@ func (s *Service) delete(ctx context.Context, by store.Actor, userID string, was
 	if err := s.leaveAll(ctx, by, userID); err != nil {
 		return err
 	}
-	if err := s.Store.RevokeUserGrants(ctx, userID, store.ReasonUserDeleted); err != nil {
+	if err := s.signOutEverywhere(ctx, userID, store.ReasonUserDeleted); err != nil { // sessions before grants, as everybody locks them
 		return err
 	}
 	if err := s.Store.DeleteUser(ctx, userID, s.now()); err != nil {

@@ -71,7 +71,7 @@ func (h *Handler) listInvitations(ctx context.Context, in *listInvitationsReques
 type InvitationInput struct {
 	Email     string           `json:"email" maxLength:"254"`
 	Role      Optional[string] `json:"role,omitzero" enum:"owner,admin,member" doc:"Default: member."`
-	Resend    bool             `json:"resend,omitempty" doc:"True gives an open invitation of the address the new role and expiry. Its link stays the same."`
+	Resend    bool             `json:"resend,omitempty" doc:"True gives an open invitation of the address the new role and expiry. Its link stays the same, unless the new role is owner."`
 	ExpiresIn int64            `json:"expiresIn,omitempty" minimum:"60" maximum:"2592000" doc:"Seconds. Default: as configured."`
 }
 

@@ -140,7 +140,7 @@ func TestImportRefusesLines(t *testing.T) {
 			{`{"email":"x@example.com","password":"short"}`, "VALIDATION_ERROR password"},
 			{`{"email":"x@example.com","password":"correct horse","passwordHash":"` + argon2Hash + `"}`, "VALIDATION_ERROR passwordHash"},
 			// A hash that costs more than we can pay whenever somebody signs in, or is none.
-			{`{"email":"x@example.com","passwordHash":"` + strings.Replace(argon2Hash, "m=64", "m=262145", 1) + `"}`, "VALIDATION_ERROR passwordHash"},
+			{`{"email":"x@example.com","passwordHash":"` + strings.Replace(argon2Hash, "m=64", "m=65537", 1) + `"}`, "VALIDATION_ERROR passwordHash"},
 			{`{"email":"x@example.com","passwordHash":"` + strings.Replace(argon2Hash, "t=1", "t=11", 1) + `"}`, "VALIDATION_ERROR passwordHash"},
 			{`{"email":"x@example.com","passwordHash":"` + strings.Replace(argon2Hash, "p=1", "p=9", 1) + `"}`, "VALIDATION_ERROR passwordHash"},
 			{`{"email":"x@example.com","passwordHash":"` + strings.Replace(argon2Hash, "p=1", "p=1x", 1) + `"}`, "VALIDATION_ERROR passwordHash"},

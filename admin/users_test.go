@@ -535,7 +535,7 @@ func TestUserStoreCalls(t *testing.T) {
 			{"PATCH", "/users/u0", `{"name":"N"}`, []string{session, "BEGIN", "R users", "COMMIT"}},
 			{"PATCH", "/users/ulla", `{"email":"e@example.com"}`, []string{session, "BEGIN", "R users", "W users", "W sessions", "W grants", "W revocations", "W audit_events", "COMMIT"}},
 			{"POST", "/users/u1/disable", ``, []string{session, "BEGIN", "R users", "R users", "W users", "W sessions", "W grants", "W revocations", "W audit_events", "R users", "COMMIT"}},
-			{"DELETE", "/users/u2", ``, []string{session, "BEGIN", "R users", "R organizations", "W grants", "W revocations", "R users", "W users", "W audit_events", "COMMIT"}},
+			{"DELETE", "/users/u2", ``, []string{session, "BEGIN", "R users", "R organizations", "W sessions", "W grants", "W revocations", "R users", "W users", "W audit_events", "COMMIT"}},
 		} {
 			ctx, calls := storetest.Trace(t.Context())
 			a := srv.callWith(ctx, tt.method, tt.path, tt.body)

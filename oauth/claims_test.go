@@ -259,3 +259,21 @@ func TestStoreCallsWithManyRoles(t *testing.T) {
 		require.Equal(w, []string{"R grants"}, calls())
 	})
 }
+
+// What a client may no longer ask for it no longer gets, by scope or by the name of a claim, with tokens that it has.
+func TestClaimsOfAScopeThatWasTakenAway(t *testing.T) {
+	eachOrganized(t, func(w *organized) {
+		w.entitled()
+		got := w.signedIn(w.person).tokens(w.client, "scope", "openid email roles", "claims", `{"id_token":{"plan":null,"picture":null},"userinfo":{"plan":null}}`)
+		require.Contains(w, w.claims(got.ID), "plan")
+		require.Contains(w, w.userinfo(got.Access).json(), "roles")
+		w.client.Scopes = []string{"openid", "email"}
+		require.NoError(w, w.store.UpdateClient(w.Context(), w.client))
+		info, id := w.userinfo(got.Access).json(), w.claims(w.refresh(w.client, got.Refresh).tokens().ID)
+		for _, claim := range []string{"plan", "roles", "picture"} {
+			require.NotContains(w, info, claim)
+			require.NotContains(w, id, claim)
+		}
+		require.Contains(w, info, "email")
+	})
+}

@@ -65,6 +65,11 @@ func (c *client) registered(scopes []string) []string {
 	return slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return !slices.Contains(c.Scopes, s) })
 }
 
+// registeredClaims does so for claims that were granted one by one, each of which stands for a scope.
+func (c *client) registeredClaims(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !slices.Contains(c.Scopes, claimScopes[name]) })
+}
+
 // audience is what a token of this client is for when no resource was asked for.
 func (c *client) audience() []string {
 	if len(c.Application.Audiences) > 0 {

@@ -20,7 +20,7 @@ type idTokenStrategy struct{ *Provider }
 func (t *idTokenStrategy) GenerateIDToken(ctx context.Context, lifetime time.Duration, r fosite.Requester) (string, error) {
 	c, s := r.GetClient().(*client), r.GetSession().(*session)
 	now := t.now()
-	claims := personClaims(s.user, entitledBy(s.entitled).inToken(), r.GetGrantedScopes(), s.claims.IDToken)
+	claims := personClaims(s.user, entitledBy(s.entitled).inToken(), r.GetGrantedScopes(), c.registeredClaims(s.claims.IDToken))
 	for name, value := range map[string]any{
 		"iss": t.issuer, "sub": s.user.ID, "aud": c.ID, "azp": c.ID, "sid": s.sessionID,
 		"iat": now.Unix(), "exp": now.Add(lifetime).Unix(), "auth_time": s.authTime.Unix(), "acr": s.acr, "amr": s.amr,

@@ -33,34 +33,34 @@ func (p *Provider) userinfo(c echo.Context) error {
 	if !claims.has(scopeOpenID) {
 		return p.writeBearerError(c, &Error{http.StatusForbidden, "insufficient_scope", "The access token was not granted the scope openid."})
 	}
-	g, err := p.grantBehind(ctx, claims)
+	g, client, err := p.grantBehind(ctx, claims)
 	if err != nil {
 		return p.writeBearerError(c, err)
 	}
-	body := personClaims(g.User, entitledBy(g.Entitlements), claims.scopes(), g.Claims.UserInfo)
+	body := personClaims(g.User, entitledBy(g.Entitlements), client.registered(claims.scopes()), client.registeredClaims(g.Claims.UserInfo))
 	body["sub"] = g.UserID
 	logged(c, claims.ClientID, g.UserID)
 	noStore(c.Response().Header())
 	return c.JSON(http.StatusOK, body)
 }
 
-// grantBehind returns the live grant of a token, with what the person may do and have now for the organization of the token:
+// grantBehind returns the client and the live grant of a token, with what the person may do and have now for the organization of the token:
 // the grant may have moved on to another one.
-func (p *Provider) grantBehind(ctx context.Context, claims *accessClaims) (*store.Grant, error) {
-	client, err := p.clients.get(ctx, claims.ClientID)
+func (p *Provider) grantBehind(ctx context.Context, claims *accessClaims) (*store.Grant, *client, error) {
+	c, err := p.clients.get(ctx, claims.ClientID)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	g, err := p.Store.EntitledGrant(ctx, claims.GrantID, store.Acting{ApplicationID: client.ApplicationID, Organization: &claims.OrgID})
+	g, err := p.Store.EntitledGrant(ctx, claims.GrantID, store.Acting{ApplicationID: c.ApplicationID, Organization: &claims.OrgID})
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return nil, errInvalidToken
+		return nil, nil, errInvalidToken
 	case err != nil:
-		return nil, err
+		return nil, nil, err
 	case !g.Live(p.now()), claims.OrgID != "" && g.Entitlements.Organization == nil:
-		return nil, errInvalidToken
+		return nil, nil, errInvalidToken
 	}
-	return g, nil
+	return g, c, nil
 }
 
 // bearer takes the access token from a request (RFC 6750 §2.1, §2.2).

@@ -2582,7 +2582,7 @@ export interface components {
              * @description Seconds. Default: as configured.
              */
             expiresIn?: number;
-            /** @description True gives an open invitation of the address the new role and expiry. Its link stays the same. */
+            /** @description True gives an open invitation of the address the new role and expiry. Its link stays the same, unless the new role is owner. */
             resend?: boolean;
             /**
              * @description Default: member.
@@ -2598,7 +2598,7 @@ export interface components {
         InviteMemberRequest: {
             email: string;
             organizationId?: string;
-            /** @description Renews an open invitation of the address, which keeps its link. */
+            /** @description Renews an open invitation of the address, which keeps its link unless the new role is owner. */
             resend?: boolean;
             /** @description owner, admin or member; of several the highest counts. */
             role: string | string[];
