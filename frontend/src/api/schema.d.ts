@@ -2626,7 +2626,7 @@ export interface components {
              * @description How many there are on all pages.
              */
             total: number;
-            /** @description True above 10,000. */
+            /** @description True above 10,000, and where more would have to be looked at to count. */
             totalIsEstimate: boolean;
         };
         ListAuditEvent: {
@@ -2638,7 +2638,7 @@ export interface components {
              * @description How many there are on all pages.
              */
             total: number;
-            /** @description True above 10,000. */
+            /** @description True above 10,000, and where more would have to be looked at to count. */
             totalIsEstimate: boolean;
         };
         ListInvitation: {
@@ -2650,7 +2650,7 @@ export interface components {
              * @description How many there are on all pages.
              */
             total: number;
-            /** @description True above 10,000. */
+            /** @description True above 10,000, and where more would have to be looked at to count. */
             totalIsEstimate: boolean;
         };
         ListMember: {
@@ -2662,7 +2662,7 @@ export interface components {
              * @description How many there are on all pages.
              */
             total: number;
-            /** @description True above 10,000. */
+            /** @description True above 10,000, and where more would have to be looked at to count. */
             totalIsEstimate: boolean;
         };
         ListMembership: {
@@ -2674,7 +2674,7 @@ export interface components {
              * @description How many there are on all pages.
              */
             total: number;
-            /** @description True above 10,000. */
+            /** @description True above 10,000, and where more would have to be looked at to count. */
             totalIsEstimate: boolean;
         };
         ListOrganization: {
@@ -2686,7 +2686,7 @@ export interface components {
              * @description How many there are on all pages.
              */
             total: number;
-            /** @description True above 10,000. */
+            /** @description True above 10,000, and where more would have to be looked at to count. */
             totalIsEstimate: boolean;
         };
         ListPermission: {
@@ -2698,7 +2698,7 @@ export interface components {
              * @description How many there are on all pages.
              */
             total: number;
-            /** @description True above 10,000. */
+            /** @description True above 10,000, and where more would have to be looked at to count. */
             totalIsEstimate: boolean;
         };
         ListPlan: {
@@ -2710,7 +2710,7 @@ export interface components {
              * @description How many there are on all pages.
              */
             total: number;
-            /** @description True above 10,000. */
+            /** @description True above 10,000, and where more would have to be looked at to count. */
             totalIsEstimate: boolean;
         };
         ListRole: {
@@ -2722,7 +2722,7 @@ export interface components {
              * @description How many there are on all pages.
              */
             total: number;
-            /** @description True above 10,000. */
+            /** @description True above 10,000, and where more would have to be looked at to count. */
             totalIsEstimate: boolean;
         };
         ListUser: {
@@ -2734,7 +2734,7 @@ export interface components {
              * @description How many there are on all pages.
              */
             total: number;
-            /** @description True above 10,000. */
+            /** @description True above 10,000, and where more would have to be looked at to count. */
             totalIsEstimate: boolean;
         };
         ListUserSession: {
@@ -2746,7 +2746,7 @@ export interface components {
              * @description How many there are on all pages.
              */
             total: number;
-            /** @description True above 10,000. */
+            /** @description True above 10,000, and where more would have to be looked at to count. */
             totalIsEstimate: boolean;
         };
         Member: {
