@@ -319,7 +319,7 @@ func TestOrganizationStoreCalls(t *testing.T) {
 			{"DELETE", "/organizations/acme/invitations/" + invitation, "", []string{session, "BEGIN", o, i, "W invitations", audit, "COMMIT"}},
 			{"GET", "/users/ulla/organizations", "", []string{session, "R users", m}},
 			{"GET", "/users?organizationId=acme&applicationId=crm", "", []string{session, o, "R applications", "R clients", "R client_secrets", "R members", "R clients", "R role_assignments", "R users"}},
-			{"DELETE", "/users/u2", "", []string{session, "BEGIN", "R users", o, m, o, audit, "W grants", "W revocations", "R users", "W users", audit, "COMMIT"}},
+			{"DELETE", "/users/u2", "", []string{session, "BEGIN", "R users", o, m, o, audit, "W sessions", "W grants", "W revocations", "R users", "W users", audit, "COMMIT"}},
 			{"DELETE", "/organizations/acme", "", []string{session, "BEGIN", o, "W organizations", "W sessions", "W authorization_codes", "W grants", "W revocations", audit, "COMMIT"}},
 		} {
 			ctx, calls := storetest.Trace(t.Context())
