@@ -318,7 +318,7 @@ func TestOrganizationStoreCalls(t *testing.T) {
 			{"POST", "/organizations/acme/invitations", `{"email":"y@example.com","resend":true}`, []string{session, "BEGIN", o, "R users", i, "W invitations", audit, "COMMIT"}},
 			{"DELETE", "/organizations/acme/invitations/" + invitation, "", []string{session, "BEGIN", o, i, "W invitations", audit, "COMMIT"}},
 			{"GET", "/users/ulla/organizations", "", []string{session, "R users", m}},
-			{"GET", "/users?organizationId=acme&applicationId=crm", "", []string{session, o, "R applications", "R clients", "R client_secrets", "R users"}},
+			{"GET", "/users?organizationId=acme&applicationId=crm", "", []string{session, o, "R applications", "R clients", "R client_secrets", m, "R clients", "R role_assignments", "R users"}},
 			{"DELETE", "/users/u2", "", []string{session, "BEGIN", "R users", o, m, o, audit, "W grants", "W revocations", "R users", "W users", audit, "COMMIT"}},
 			{"DELETE", "/organizations/acme", "", []string{session, "BEGIN", o, "W organizations", "W authorization_codes", "W grants", "W revocations", "W sessions", audit, "COMMIT"}},
 		} {

@@ -42,10 +42,14 @@ type MemberQuery struct {
 
 // Members returns one page, the persons included, in two statements, however long it is.
 func (s *Store) Members(ctx context.Context, q MemberQuery) (*Page[Member], error) {
-	page, err := findPage[Member](ctx, s, q.Paging, listing{
+	l := listing{
 		matching: func() *gorm.DB { return s.matchingMembers(ctx, q) }, columns: "members.*", key: "members.id",
 		order: byColumn("members.created_at"),
-	})
+	}
+	if q.Search != "" {
+		l.gathered = func() *gorm.DB { return l.places(l.matching()) }
+	}
+	page, err := findPage[Member](ctx, s, q.Paging, l)
 	if err == nil {
 		err = known(s.loadUsers(ctx, page.Items))
 	}
@@ -56,8 +60,8 @@ func (s *Store) Members(ctx context.Context, q MemberQuery) (*Page[Member], erro
 }
 
 // matchingMembers selects the members that q is about, on all its pages. The filters look at the members of the one
-// organization, of whom there is a bounded number. Roles are spelled out so that the planner sees which partial index
-// serves them.
+// organization, of whom there is a bounded number; a search compares them with whomever it finds among all people. Roles are
+// spelled out so that the planner sees which partial index serves them.
 func (s *Store) matchingMembers(ctx context.Context, q MemberQuery) *gorm.DB {
 	db := s.db(ctx).Model(&Member{}).Where("members.organization_id = ?", q.OrganizationID)
 	switch q.Role {
@@ -68,7 +72,7 @@ func (s *Store) matchingMembers(ctx context.Context, q MemberQuery) *gorm.DB {
 		db = db.Where("members.user_id = ?", q.UserID)
 	}
 	if q.Search != "" {
-		db = s.beginning(db.Joins("JOIN users ON users.id = members.user_id"), q.Search, "users.email", "users.name", "users.id")
+		db = db.Joins("JOIN (?) AS found ON found.id = members.user_id", s.found(search{"users", "email", q.Search, ""}))
 	}
 	return db
 }

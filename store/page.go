@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 )
 
 // What lists sort by, in store and out of it.
@@ -47,10 +48,13 @@ type listing struct {
 	// matching selects the rows of all pages, in a new query at each call.
 	matching func() *gorm.DB
 	others   func() *gorm.DB // selects rows that matching lacks, of the same table; nil for none
-	columns  string          // of a row
-	key      string          // the column that makes the order total
-	order    ordering        // what comes before the key
-	whole    string          // the table that makes up the list when nothing is filtered; else empty
+	// gathered selects, in place of both, the id of each row and its place in the order: for rows that are better all found than
+	// looked for in that order. Else it is nil.
+	gathered func() *gorm.DB
+	columns  string   // of a row
+	key      string   // the column that makes the order total
+	order    ordering // what comes before the key
+	whole    string   // the table that makes up the list when nothing is filtered; else empty
 }
 
 // An ordering is an expression of a row's columns, with the form that a value of the cursor takes to compare with it.
@@ -75,6 +79,9 @@ type counted[T any] struct {
 
 // cut selects the rows of a page, and one more that tells whether there is another page.
 func (l listing) cut(db *gorm.DB, q Paging) *gorm.DB {
+	if l.gathered != nil {
+		return l.gather(db, q)
+	}
 	total, args := "", []any(nil)
 	if q.CountTo > 0 {
 		total, args = ", (?) AS total", []any{l.count(db, q)}
@@ -84,25 +91,72 @@ func (l listing) cut(db *gorm.DB, q Paging) *gorm.DB {
 	}
 	// Each part is cut by itself, in the order that its index has.
 	table, _, _ := strings.Cut(l.key, ".")
-	both := db.Table("(SELECT * FROM (?) AS matching UNION ALL SELECT * FROM (?) AS others) AS "+table,
-		l.sorted(l.matching(), q).Select(l.columns), l.sorted(l.others(), q).Select(l.columns))
+	both := db.Table("(?) AS "+table, united(l.sorted(l.matching(), q).Select(l.columns), l.sorted(l.others(), q).Select(l.columns)))
 	return l.sorted(both, q).Offset(q.Offset).Limit(q.Limit+1).Select(l.columns+total, args...)
+}
+
+// gather finds the rows of all pages once, and counts and sorts no more than their places.
+func (l listing) gather(db *gorm.DB, q Paging) *gorm.DB {
+	columns, args := l.columns, []any{l.gathered()}
+	if q.CountTo > 0 {
+		columns += ", (?) AS total"
+		args = append(args, db.Table("(?) AS counted", db.Table("found").Select("1").Limit(int(q.CountTo)+1)).Select("count(*)"))
+	}
+	places := listing{key: "found.id", order: ordering{"found.place", l.order.value}}
+	args = append(args, places.sorted(db.Table("found"), q).Offset(q.Offset).Select("found.id, found.place"))
+	table, _, _ := strings.Cut(l.key, ".")
+	return db.Raw("WITH found AS MATERIALIZED (?) SELECT "+columns+" FROM (?) AS page JOIN "+table+" ON "+l.key+" = page.id ORDER BY "+q.inOrder("page.place", "page.id"), args...)
+}
+
+// places selects of rows what gathered does.
+func (l listing) places(rows *gorm.DB) *gorm.DB {
+	return rows.Select(l.key + " AS id, " + l.order.expression + " AS place")
+}
+
+// ahead is the places of what comes after the page before, as many as fit the page and one more. It does without Offset.
+func (l listing) ahead(db *gorm.DB, q Paging) *gorm.DB {
+	first := l.places(l.sorted(l.matching(), q))
+	if l.others == nil {
+		return first
+	}
+	return db.Table("(?) AS found", united(first, l.places(l.sorted(l.others(), q)))).
+		Order(q.inOrder("found.place", "found.id")).Limit(q.Limit + 1).Select("found.id, found.place")
+}
+
+// ids selects the keys of the rows of all pages.
+func (l listing) ids() clause.Expr {
+	if l.others == nil {
+		return united(l.matching().Select(l.key))
+	}
+	return united(l.matching().Select(l.key), l.others().Select(l.key))
 }
 
 // sorted is what comes after the page before, in the order of the list, as much as fits the page and one more.
 func (l listing) sorted(rows *gorm.DB, q Paging) *gorm.DB {
-	direction, compare := " ASC", ">"
+	compare := ">"
 	if q.Descending {
-		direction, compare = " DESC", "<"
+		compare = "<"
 	}
 	if q.After != nil {
 		rows = rows.Where("("+l.order.expression+", "+l.key+") "+compare+" ("+l.order.value+", ?)", q.After.Value, q.After.ID)
 	}
-	return rows.Order(l.order.expression + direction + ", " + l.key + direction).Limit(q.Offset + q.Limit + 1)
+	return rows.Order(q.inOrder(l.order.expression, l.key)).Limit(q.Offset + q.Limit + 1)
+}
+
+// inOrder is the ORDER BY of a list that is sorted by an expression.
+func (q Paging) inOrder(expression, key string) string {
+	direction := " ASC"
+	if q.Descending {
+		direction = " DESC"
+	}
+	return expression + direction + ", " + key + direction
 }
 
 // count stops one past CountTo, so that its cost does not grow with the table.
 func (l listing) count(db *gorm.DB, q Paging) *gorm.DB {
+	if l.gathered != nil {
+		return db.Table("(?) AS matching", db.Table("(?) AS found", l.gathered()).Select("1").Limit(int(q.CountTo)+1)).Select("count(*)")
+	}
 	rows := l.matching().Select("1")
 	if l.others != nil {
 		rows = db.Table("(? UNION ALL ?) AS found", rows, l.others().Select("1")).Select("1")
@@ -150,21 +204,22 @@ func (s *Store) tableSize(ctx context.Context, table string) (int64, error) {
 	return size, nil
 }
 
+// united is all that the parts select, each of which may be sorted and cut by itself.
+func united(parts ...*gorm.DB) clause.Expr {
+	var sql []string
+	var args []any
+	for _, part := range parts {
+		sql, args = append(sql, "SELECT * FROM (?) AS part"), append(args, part)
+	}
+	return gorm.Expr(strings.Join(sql, " UNION ALL "), args...)
+}
+
 // bytewise makes an expression compare by its bytes, as SQLite does anyway.
 func (s *Store) bytewise(expression string) string {
 	if s.Dialect() == dialectPostgres {
 		return expression + ` COLLATE "C"`
 	}
 	return expression
-}
-
-// beginning keeps the rows of which one of two columns begins with the text, whatever its case, or whose key it is. What the
-// first holds is in lower case. Each is a range of an index, if there is one of the column in the form that is compared.
-func (s *Store) beginning(db *gorm.DB, text, lower, name, key string) *gorm.DB {
-	lower, name = s.bytewise(lower), s.bytewise("lower("+name+")")
-	folded := strings.ToLower(text)
-	return db.Where("("+lower+" >= ? AND "+lower+" < ? OR "+name+" >= lower(?) AND "+name+" < lower(?) OR "+key+" = ?)",
-		folded, folded+afterAll, text, text+afterAll, text)
 }
 
 // afterAll sorts behind every text: no text that goes on after a search comes behind the search and this.

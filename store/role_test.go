@@ -191,7 +191,7 @@ func TestRoleStatementsUseIndexes(t *testing.T) {
 			{"roles of a person", func(ctx context.Context) error {
 				_, err := f.UserRoles(ctx, store.Assignee{UserID: "000007", ApplicationID: application})
 				return err
-			}, 0, "role_assignments_user_id", "role_assignments|roles", ""},
+			}, 0, "role_assignments_", "role_assignments|roles", ""},
 			{"permissions of a person", func(ctx context.Context) error {
 				_, err := f.UserRoles(ctx, store.Assignee{UserID: "000007", ApplicationID: application})
 				return err
@@ -199,7 +199,7 @@ func TestRoleStatementsUseIndexes(t *testing.T) {
 			{"set roles of a person", func(ctx context.Context) error {
 				_, err := f.SetUserRoles(ctx, store.Assignee{UserID: "000367", ApplicationID: application}, nil)
 				return err
-			}, 0, "role_assignments_user_id", "role_assignments", ""},
+			}, 0, "role_assignments_", "role_assignments", ""},
 			{"take roles from a person", func(ctx context.Context) error {
 				_, err := f.SetUserRoles(ctx, store.Assignee{UserID: "000368", ApplicationID: application}, nil)
 				return err

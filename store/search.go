@@ -21,6 +21,9 @@ type search struct {
 	sort  string // of the list
 }
 
+// unlimited is a LIMIT that leaves nothing out and hides from the planner that rows are sorted later.
+const unlimited = "1000000000"
+
 // searched keeps the first part of what the search finds. It keeps all when there is nothing to search for.
 func (s *Store) searched(rows *gorm.DB, q search) *gorm.DB {
 	if q.text == "" {
@@ -30,13 +33,26 @@ func (s *Store) searched(rows *gorm.DB, q search) *gorm.DB {
 	return rows.Where(first)
 }
 
-// foundOtherwise selects the rest. The LIMIT hides from the planner that it is sorted later: it takes the two columns for
-// independent, and would look for the few in the order of the list, which is to read the whole table.
+// foundOtherwise selects the rest. It is unlimited because the planner takes the two columns for independent: it would look for the
+// few in the order of the list, which is to read the whole table.
 func (s *Store) foundOtherwise(ctx context.Context, q search) *gorm.DB {
 	first, second := s.parts(q)
 	found := gorm.Expr(strings.ReplaceAll(`SELECT @.* FROM @ WHERE @.id IN (SELECT @.id FROM @ WHERE ? AND NOT (?)
-		UNION ALL SELECT @.id FROM @ WHERE @.id = ? AND NOT (?)) LIMIT 1000000000`, "@", q.table), second, first, q.text, first)
+		UNION ALL SELECT @.id FROM @ WHERE @.id = ? AND NOT (?)) LIMIT `+unlimited, "@", q.table), second, first, q.text, first)
 	return s.db(ctx).Table("(?) AS "+q.table, found)
+}
+
+// either is what the rows have in common that the search finds.
+func (s *Store) either(q search) clause.Expr {
+	first, second := s.parts(q)
+	return gorm.Expr("(? OR ? OR "+q.table+".id = ?)", first, second, q.text)
+}
+
+// found selects the ids of the rows that the search finds, each once, by the indexes alone.
+func (s *Store) found(q search) clause.Expr {
+	first, second := s.parts(q)
+	return gorm.Expr(strings.ReplaceAll("SELECT @.id FROM @ WHERE ? UNION ALL SELECT @.id FROM @ WHERE ? AND NOT (?) "+
+		"UNION ALL SELECT @.id FROM @ WHERE @.id = ? AND NOT (?) AND NOT (?)", "@", q.table), first, second, first, q.text, first, second)
 }
 
 func (s *Store) parts(q search) (first, second clause.Expr) {

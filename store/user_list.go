@@ -32,17 +32,25 @@ func (s *Store) Users(ctx context.Context, q UserQuery) (*Page[User], error) {
 	if q.Search != "" {
 		l.others = func() *gorm.DB { return s.filterUsers(s.foundOtherwise(ctx, q.search()), q) }
 	}
-	everybody := q
-	everybody.Paging = Paging{}
-	if everybody == (UserQuery{}) {
-		l.whole = "users"
-	}
-	page, err := findPage[User](ctx, s, q.Paging, l)
+	page, err := s.userPage(ctx, q, l)
 	if err != nil {
 		return nil, fmt.Errorf("list users: %w", err)
 	}
 	return page, nil
 }
+
+func (s *Store) userPage(ctx context.Context, q UserQuery, l listing) (*Page[User], error) {
+	if q.OrganizationID != "" || q.ApplicationID != "" {
+		return s.circlePage(ctx, q, l)
+	}
+	if !q.filtered() {
+		l.whole = "users"
+	}
+	return findPage[User](ctx, s, q.Paging, l)
+}
+
+// filtered reports whether q leaves out some of everybody, or of those who have to do with the organization or the application.
+func (q UserQuery) filtered() bool { return q.Search != "" || q.Role != "" || q.Disabled != nil }
 
 // matchingUsers selects the people that q is about, on all its pages; of those whom a search finds, the first part.
 func (s *Store) matchingUsers(ctx context.Context, q UserQuery) *gorm.DB {
@@ -51,9 +59,8 @@ func (s *Store) matchingUsers(ctx context.Context, q UserQuery) *gorm.DB {
 
 func (q UserQuery) search() search { return search{"users", "email", q.Search, q.Sort} }
 
-// filterUsers keeps the people whom q does not leave out. Roles are spelled out so that the planner sees which partial index
-// serves them. An organization has a bounded number of members, so they come first and are sorted; an application may have
-// most people, so each of them is asked for it.
+// filterUsers keeps the people whom q does not leave out; for the organization and the application see circle. Roles are spelled
+// out so that the planner sees which partial index serves them.
 func (s *Store) filterUsers(db *gorm.DB, q UserQuery) *gorm.DB {
 	switch q.Role {
 	case RoleAdmin, RoleSuperadmin:
@@ -69,16 +76,6 @@ func (s *Store) filterUsers(db *gorm.DB, q UserQuery) *gorm.DB {
 		} else {
 			db = db.Where(enabled, s.now())
 		}
-	}
-	if q.OrganizationID != "" {
-		db = db.Where("users.id IN (SELECT user_id FROM members WHERE organization_id = ?)", q.OrganizationID)
-	}
-	if q.ApplicationID != "" {
-		db = db.Where("(EXISTS (SELECT 1 FROM grants WHERE grants.user_id = users.id"+
-			" AND grants.client_id IN (SELECT id FROM clients WHERE clients.application_id = ?))"+
-			" OR EXISTS (SELECT 1 FROM role_assignments WHERE role_assignments.user_id = users.id AND role_assignments.application_id = ?)"+
-			" OR EXISTS (SELECT 1 FROM subscriptions WHERE subscriptions.user_id = users.id AND subscriptions.application_id = ?))",
-			q.ApplicationID, q.ApplicationID, q.ApplicationID)
 	}
 	return db
 }
