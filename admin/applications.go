@@ -14,7 +14,7 @@ import (
 )
 
 // countedGrants is how many grants are looked at for Counts.
-const countedGrants = 10_000
+const countedGrants = 1000
 
 var errSlugTaken = func() error {
 	e := problem.New(http.StatusConflict, "SLUG_TAKEN", "Another application has this slug. Choose another one.")
@@ -171,7 +171,7 @@ func (h *Handler) getApplication(ctx context.Context, in *ApplicationPath) (*app
 }
 
 func (h *Handler) detail(ctx context.Context, a *store.Application) (*applicationResponse, error) {
-	n, err := h.Store.CountGrants(ctx, a.ID, countedGrants+1)
+	n, err := h.Store.CountGrants(ctx, a, countedGrants+1)
 	if err != nil {
 		return nil, err
 	}

@@ -118,10 +118,12 @@ func TestCountGrantsStopsAtLimit(t *testing.T) {
 			grant(now.Add(time.Hour))
 		}
 		grant(now.Add(-time.Second)) // lay unused for too long
-		n, err := s.CountGrants(t.Context(), a.ID, 100)
+		a, err := s.ApplicationByRef(t.Context(), a.ID)
+		require.NoError(t, err)
+		n, err := s.CountGrants(t.Context(), a, 100)
 		require.NoError(t, err)
 		assert.Equal(t, store.GrantCounts{Grants: 4, Users: 1}, n)
-		n, err = s.CountGrants(t.Context(), a.ID, 3)
+		n, err = s.CountGrants(t.Context(), a, 3)
 		require.NoError(t, err)
 		assert.EqualValues(t, 3, n.Grants)
 	})
