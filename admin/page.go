@@ -55,7 +55,7 @@ type List[T any] struct {
 	Items           []T     `json:"items"`
 	NextCursor      *string `json:"nextCursor" doc:"Null on the last page."`
 	Total           int64   `json:"total" doc:"How many there are on all pages."`
-	TotalIsEstimate bool    `json:"totalIsEstimate" doc:"True above 10,000."`
+	TotalIsEstimate bool    `json:"totalIsEstimate" doc:"True above 10,000, and where more would have to be looked at to count."`
 }
 
 type listResponse[T any] struct{ Body List[T] }

@@ -206,7 +206,7 @@ type GrantCounts struct {
 	Users  int64 // who gave them
 }
 
-// CountGrants counts the live grants of the clients that a has, looking at no more than limit of each.
+// CountGrants counts the live grants of the clients that a has, no more than limit of them.
 func (s *Store) CountGrants(ctx context.Context, a *Application, limit int) (GrantCounts, error) {
 	var n GrantCounts
 	if len(a.Clients) == 0 {

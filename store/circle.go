@@ -1,8 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 
 	"gorm.io/gorm"
@@ -13,7 +16,7 @@ import (
 type circle struct {
 	parts  []belonging // everybody in the circle has at least one; each is in the order of people in an index
 	probes []belonging // the same, but as few as can be, for asking one person
-	size   int64       // how many people, or one more than were counted
+	size   int64       // how many people; more than can be, if not all were counted
 	small  bool        // they were all counted
 }
 
@@ -24,7 +27,7 @@ type belonging struct {
 }
 
 // circles are those whose people q selects, the smallest first. People of applications are counted up to a number, and members, which
-// takes less, to a multiple of it.
+// takes less, up to a multiple of it.
 func (s *Store) circles(ctx context.Context, q UserQuery, upTo int64) ([]circle, error) {
 	var found []circle
 	if q.OrganizationID != "" {
@@ -45,9 +48,7 @@ func (s *Store) circles(ctx context.Context, q UserQuery, upTo int64) ([]circle,
 		}
 		found = append(found, c)
 	}
-	if len(found) == 2 && found[1].size < found[0].size {
-		found[0], found[1] = found[1], found[0]
-	}
+	slices.SortFunc(found, func(a, b circle) int { return cmp.Compare(a.size, b.size) })
 	return found, nil
 }
 
@@ -85,7 +86,9 @@ func (s *Store) survey(ctx context.Context, c *circle, upTo int64) error {
 		c.size += met.People
 		after, more = met.Last, met.Rows == int64(chunk)
 	}
-	c.small = c.size <= upTo
+	if c.small = c.size <= upTo; !c.small {
+		c.size = math.MaxInt64
+	}
 	return nil
 }
 
@@ -108,9 +111,12 @@ const (
 	remembered = "EXISTS (SELECT 1 FROM @ WHERE # AND @.user_id = users.id) IS TRUE"
 )
 
-// asked keeps the people who are in all the circles. They are asked one after the other.
+// asked keeps the people who are in all the circles, of which only the first is worth to be remembered if it is big.
 func asked(rows *gorm.DB, circles []circle, way string) *gorm.DB {
-	for _, c := range circles {
+	for i, c := range circles {
+		if i > 0 && !c.small {
+			way = lookedUp
+		}
 		var either []string
 		var args []any
 		for _, p := range c.probes {

@@ -136,21 +136,18 @@ func (s *Store) countCircles(ctx context.Context, q UserQuery, l listing, circle
 	return nil
 }
 
-// sample asks some of those who match the other filters and sets the total to as many as CountTo of them would yield. If there are
-// no more than it asked, it is exact.
+// sample asks some of those who match the other filters and sets the total to as many as CountTo of them would yield, and at least to
+// what the page shows. If there are no more than it asked, the total is exact.
 func (s *Store) sample(ctx context.Context, q UserQuery, l listing, circles []circle, page *Page[User]) error {
 	limit := q.CountTo/sampling + 1
-	some := func() *gorm.DB {
-		return s.db(ctx).Table("(? LIMIT ?) AS users", l.ids(), limit)
-	}
+	some := func() *gorm.DB { return s.db(ctx).Table("(? LIMIT ?) AS users", l.ids(), limit) }
 	var n struct{ Met, Found int64 }
 	err := s.db(ctx).Raw("SELECT (?) AS met, (?) AS found", some().Select("count(*)"), asked(some(), circles, lookedUp).Select("count(*)")).Scan(&n).Error
 	if err != nil {
 		return known(err)
 	}
-	page.Total = n.Found
-	if n.Met == limit {
-		page.Total, page.Estimated = max(n.Found*q.CountTo/limit, n.Found), true
+	if page.Total = n.Found; n.Met == limit {
+		page.Total, page.Estimated = max(n.Found*q.CountTo/limit, n.Found, int64(len(page.Items))), true
 	}
 	return nil
 }

@@ -84,7 +84,7 @@ func (c *crowd) tie(chance float64, match func(u *store.User) bool) {
 func (c *crowd) query() store.UserQuery {
 	q := store.UserQuery{
 		Paging: store.Paging{Sort: choice(c.rand, store.ByCreation, store.ByEmail, store.ByName), Descending: choice(c.rand, true, false),
-			Limit: choice(c.rand, 1, 3, 100), CountTo: choice[int64](c.rand, 1, 4, 10, 20, 40, 1000)},
+			Limit: choice(c.rand, 1, 3, 100), CountTo: choice[int64](c.rand, 0, 1, 4, 10, 20, 40, 1000)},
 		Search: choice(c.rand, "", "", "", "a", "AB", "b", "nobody", choice(c.rand, c.users...).ID), Role: choice(c.rand, "", "", "user", "admin"),
 		Disabled: choice(c.rand, nil, nil, new(true), new(false)),
 	}
@@ -151,7 +151,7 @@ func (c *crowd) all(q store.UserQuery, total int) []string {
 	for more := true; more; {
 		page, err := c.Users(c.Context(), q)
 		require.NoError(c, err)
-		if !page.Estimated {
+		if !page.Estimated && q.CountTo > 0 {
 			require.EqualValues(c, total, page.Total, "%+v", q)
 			require.LessOrEqual(c, page.Total, q.CountTo, "%+v", q)
 		}

@@ -2600,7 +2600,7 @@ export interface components {
              * @description How many there are on all pages.
              */
             total: number;
-            /** @description True above 10,000. */
+            /** @description True above 10,000, and where more would have to be looked at to count. */
             totalIsEstimate: boolean;
         };
         ListAuditEvent: {
@@ -2612,7 +2612,7 @@ export interface components {
              * @description How many there are on all pages.
              */
             total: number;
-            /** @description True above 10,000. */
+            /** @description True above 10,000, and where more would have to be looked at to count. */
             totalIsEstimate: boolean;
         };
         ListInvitation: {
@@ -2624,7 +2624,7 @@ export interface components {
              * @description How many there are on all pages.
              */
             total: number;
-            /** @description True above 10,000. */
+            /** @description True above 10,000, and where more would have to be looked at to count. */
             totalIsEstimate: boolean;
         };
         ListMember: {
@@ -2636,7 +2636,7 @@ export interface components {
              * @description How many there are on all pages.
              */
             total: number;
-            /** @description True above 10,000. */
+            /** @description True above 10,000, and where more would have to be looked at to count. */
             totalIsEstimate: boolean;
         };
         ListMembership: {
@@ -2648,7 +2648,7 @@ export interface components {
              * @description How many there are on all pages.
              */
             total: number;
-            /** @description True above 10,000. */
+            /** @description True above 10,000, and where more would have to be looked at to count. */
             totalIsEstimate: boolean;
         };
         ListOrganization: {
@@ -2660,7 +2660,7 @@ export interface components {
              * @description How many there are on all pages.
              */
             total: number;
-            /** @description True above 10,000. */
+            /** @description True above 10,000, and where more would have to be looked at to count. */
             totalIsEstimate: boolean;
         };
         ListPermission: {
@@ -2672,7 +2672,7 @@ export interface components {
              * @description How many there are on all pages.
              */
             total: number;
-            /** @description True above 10,000. */
+            /** @description True above 10,000, and where more would have to be looked at to count. */
             totalIsEstimate: boolean;
         };
         ListPlan: {
@@ -2684,7 +2684,7 @@ export interface components {
              * @description How many there are on all pages.
              */
             total: number;
-            /** @description True above 10,000. */
+            /** @description True above 10,000, and where more would have to be looked at to count. */
             totalIsEstimate: boolean;
         };
         ListRole: {
@@ -2696,7 +2696,7 @@ export interface components {
              * @description How many there are on all pages.
              */
             total: number;
-            /** @description True above 10,000. */
+            /** @description True above 10,000, and where more would have to be looked at to count. */
             totalIsEstimate: boolean;
         };
         ListUser: {
@@ -2708,7 +2708,7 @@ export interface components {
              * @description How many there are on all pages.
              */
             total: number;
-            /** @description True above 10,000. */
+            /** @description True above 10,000, and where more would have to be looked at to count. */
             totalIsEstimate: boolean;
         };
         ListUserSession: {
@@ -2720,7 +2720,7 @@ export interface components {
              * @description How many there are on all pages.
              */
             total: number;
-            /** @description True above 10,000. */
+            /** @description True above 10,000, and where more would have to be looked at to count. */
             totalIsEstimate: boolean;
         };
         Member: {
