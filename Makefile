@@ -99,7 +99,7 @@ check: lint test ## Everything that a commit must pass.
 
 .PHONY: bench
 bench: build ## Measure the server beside the floor of each path; with SCALE=1, the lists and tokens of a million people.
-	go run ./bench $(if $(SCALE),-scale $(SCALE)) $(if $(KEEP),-keep $(KEEP))
+	go run ./bench $(if $(SCALE),-scale $(SCALE)) $(if $(KEEP),-keep $(KEEP)) $(if $(CALLERS),-callers $(CALLERS))
 
 .PHONY: clean
 clean: ## Remove what was built. The database in ./data stays.

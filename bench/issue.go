@@ -43,7 +43,7 @@ var issues = []struct {
 // measureIssue prints what tokens cost on both databases. They take turns, so that whatever else the machine does at the
 // time hits both.
 func measureIssue(ctx context.Context, big, empty *occupied, o options) error {
-	fmt.Printf("tokens, %d callers, %d rounds of %s on each database in turn, target ≤ %.0f %% of empty\n\n", scaleCallers, issueRounds, issueDuration, 100*issueTarget)
+	fmt.Printf("tokens, %d callers, %d rounds of %s on each database in turn, target ≤ %.0f %% of empty\n\n", o.callers, issueRounds, issueDuration, 100*issueTarget)
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	defer out.Flush()
 	fmt.Fprintln(out, "path\tbig p50 ms\tp99 ms\tempty p50 ms\tp99 ms\ttime of empty\tCPU of empty\t\t")

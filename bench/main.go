@@ -28,11 +28,12 @@ type options struct {
 	postgres    string
 	only        string
 
-	scale  float64
-	grants int
-	seed   uint64
-	keep   string
-	fill   string
+	scale   float64
+	callers int
+	grants  int
+	seed    uint64
+	keep    string
+	fill    string
 }
 
 func main() {
@@ -44,6 +45,7 @@ func main() {
 	flag.StringVar(&o.postgres, "postgres", os.Getenv("BENCH_DATABASE_URL"), "an empty PostgreSQL database; one is started when not given")
 	flag.StringVar(&o.only, "only", "", "measure only the path of this name; with -scale, only what begins with one of these, parted by commas")
 	flag.Float64Var(&o.scale, "scale", 0, "measure at size: 1 is a million people")
+	flag.IntVar(&o.callers, "callers", 4, "with -scale, how many administrators, or people, there are at once")
 	flag.IntVar(&o.grants, "grants", 1_000_000, "how many grants there are at scale 1")
 	flag.Uint64Var(&o.seed, "seed", 1, "what the people and all that they have are made from")
 	flag.StringVar(&o.keep, "keep", "", "the folder in which to keep the database of this size, and to find that of an earlier run")

@@ -12,12 +12,9 @@ import (
 	"auth-service/store/storetest"
 )
 
-// scaleCallers is how many administrators, or people, there are at once.
-const scaleCallers = 4
-
 // measureScale measures a server on a big database, and beside it one on a database without people.
 func measureScale(ctx context.Context, o options) error {
-	o.connections = scaleCallers
+	o.connections = o.callers
 	c, err := openCluster(o.keep)
 	if err != nil {
 		return err
@@ -36,11 +33,11 @@ func measureScale(ctx context.Context, o options) error {
 		return err
 	}
 	defer many.server.stop()
-	console, err := openConsole(many.server, many.bed.cookie(many.bed.admin), scaleCallers, w)
+	console, err := openConsole(many.server, many.bed.cookie(many.bed.admin), o.callers, w)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\nlists of /api/admin, %d callers, target p95 ≤ %d ms\n\n", scaleCallers, listTarget.Milliseconds())
+	fmt.Printf("\nlists of /api/admin, %d callers, target p95 ≤ %d ms\n\n", o.callers, listTarget.Milliseconds())
 	missed, err := console.measureLists(ctx, o.only)
 	if err != nil {
 		return err
