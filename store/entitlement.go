@@ -146,10 +146,12 @@ func withOverrides(plan, overrides []Feature) []Feature {
 
 // FeatureValues is the JSON object of the features' values by key.
 func FeatureValues(features []Feature) json.RawMessage {
-	sorted := slices.Clone(features)
-	slices.SortFunc(sorted, func(a, b Feature) int { return strings.Compare(a.Key, b.Key) })
+	byKey := func(a, b Feature) int { return strings.Compare(a.Key, b.Key) }
+	if !slices.IsSortedFunc(features, byKey) { // a plan's are; what a subscription adds comes behind
+		features = slices.SortedFunc(slices.Values(features), byKey)
+	}
 	out := []byte{'{'}
-	for i, f := range sorted {
+	for i, f := range features {
 		if i > 0 {
 			out = append(out, ',')
 		}
