@@ -51,7 +51,7 @@ func entitledBy(e *store.Entitlements) entitled {
 	if e == nil {
 		return entitled{}
 	}
-	claims := entitled{Roles: orEmpty(e.Roles), Permissions: orEmpty(e.Permissions), Plan: e.Plan}
+	claims := entitled{Roles: e.Roles, Permissions: e.Permissions, Plan: e.Plan}
 	if e.Plan != "" {
 		claims.Features = store.FeatureValues(e.Features)
 	}
@@ -74,13 +74,6 @@ func (c entitled) inToken() entitled {
 		c.Permissions, c.PermissionsTruncated = nil, true
 	}
 	return c
-}
-
-func orEmpty(list []string) []string {
-	if list == nil {
-		return []string{}
-	}
-	return list
 }
 
 // personClaims are the claims about u, and about what u may do and have, that the scopes give, and those named one by one.

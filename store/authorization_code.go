@@ -49,11 +49,12 @@ func (s *Store) CreateAuthorizationCode(ctx context.Context, c *AuthorizationCod
 	return nil
 }
 
-// AuthorizationCodeBySignature returns the code, used or not, with its person and the state of its session in one query,
-// or ErrNotFound.
-func (s *Store) AuthorizationCodeBySignature(ctx context.Context, signature []byte) (*AuthorizationCode, error) {
+// EntitledCode returns the code, used or not, with its person, the state of its session, and what the person may do and have,
+// in one query; or ErrNotFound.
+func (s *Store) EntitledCode(ctx context.Context, signature []byte, as Acting) (*AuthorizationCode, error) {
 	c, ses := &AuthorizationCode{User: &User{}}, joinedSession{}
-	err := s.take(ctx, c.joinedTargets(&ses), "SELECT "+joinedCode+" FROM authorization_codes"+joinsOfCode+" WHERE authorization_codes.signature = $1", signature)
+	var err error
+	c.Entitlements, err = s.takeEntitled(ctx, entitledCode, slices.Concat(c.targets(), c.User.targets(), ses.targets()), signature, as)
 	if err != nil {
 		return nil, fmt.Errorf("authorization code: %w", err)
 	}
@@ -61,27 +62,8 @@ func (s *Store) AuthorizationCodeBySignature(ctx context.Context, signature []by
 	return c, nil
 }
 
-// EntitledCode is AuthorizationCodeBySignature together with what the person may do and have, still in one query.
-func (s *Store) EntitledCode(ctx context.Context, signature []byte, as Acting) (*AuthorizationCode, error) {
-	c, ses := &AuthorizationCode{User: &User{}}, joinedSession{}
-	var err error
-	if c.Entitlements, err = s.takeEntitled(ctx, entitledCode, c.joinedTargets(&ses), signature, as); err != nil {
-		return nil, fmt.Errorf("authorization code: %w", err)
-	}
-	c.Session = ses.session()
-	return c, nil
-}
-
-const (
-	joinedCode  = codeColumns + ", " + userColumns + ", " + sessionState
-	joinsOfCode = " JOIN users ON users.id = authorization_codes.user_id LEFT JOIN sessions ON sessions.id = authorization_codes.session_id"
-)
-
-var entitledCode = entitled("authorization_codes", "authorization_codes.signature", joinedCode, joinsOfCode)
-
-func (c *AuthorizationCode) joinedTargets(ses *joinedSession) []any {
-	return slices.Concat(c.targets(), c.User.targets(), ses.targets())
-}
+var entitledCode = entitled("authorization_codes", "authorization_codes.signature", codeColumns+", "+userColumns+", "+sessionState,
+	" JOIN users ON users.id = authorization_codes.user_id LEFT JOIN sessions ON sessions.id = authorization_codes.session_id")
 
 // ConsumeAuthorizationCode marks the code used and reports whether this call was the first to do so, while the session
 // and the membership behind it still stood. The single conditional UPDATE is what makes a code work at most once under

@@ -11,8 +11,8 @@ import (
 
 // Entitlements are what a person may do and have at one application, perhaps for an organization: what a token says of it.
 type Entitlements struct {
-	Roles       []string // keys, sorted
-	Permissions []string // keys, sorted
+	Roles       []string // keys, sorted; never nil
+	Permissions []string // keys, sorted; never nil
 	Plan        string   // its key; empty when there is none
 	Features    []Feature
 	// Organization is the one the person acts for; nil when it is none, or none of which the person is a member now.
@@ -121,7 +121,7 @@ func (r *entitledRow) entitlements() *Entitlements {
 	return e
 }
 
-// keysIn takes apart what string_agg put together: keys have no blanks. Their order is by bytes on both engines only here.
+// keysIn takes apart what string_agg put together: keys have no blanks. No keys are an empty list, and not nil. Their order is by bytes on both engines only here.
 func keysIn(text string) []string {
 	keys := strings.Fields(text)
 	slices.Sort(keys)
