@@ -63,7 +63,8 @@ func (s *Store) EntitledCode(ctx context.Context, signature []byte, as Acting) (
 }
 
 var entitledCode = entitled("authorization_codes", "authorization_codes.signature", codeColumns+", "+userColumns+", "+sessionState,
-	" JOIN users ON users.id = authorization_codes.user_id LEFT JOIN sessions ON sessions.id = authorization_codes.session_id")
+	" JOIN users ON users.id = authorization_codes.user_id LEFT JOIN sessions ON sessions.id = authorization_codes.session_id"+
+		" LEFT JOIN members AS bound ON bound.organization_id = authorization_codes.organization_id AND bound.user_id = authorization_codes.user_id")
 
 // ConsumeAuthorizationCode marks the code used and reports whether this call was the first to do so, while the session
 // and the membership behind it still stood. The single conditional UPDATE is what makes a code work at most once under

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/go-gormigrate/gormigrate/v2"
 	"gorm.io/gorm"
@@ -15,6 +16,20 @@ var (
 )
 
 func (s *Store) DB(ctx context.Context) *gorm.DB { return s.db(ctx) }
+
+func (s *Store) Changed(ctx context.Context, applicationID string) error {
+	return s.changed(ctx, applicationID)
+}
+
+// KeptPolicies is how many policies are kept of as many applications.
+func KeptPolicies(applications int) int {
+	var p policies
+	for i := range applications {
+		p.keep(strconv.Itoa(i), &policy{})
+		p.keep(strconv.Itoa(i), &policy{})
+	}
+	return len(p.byApplication)
+}
 
 func (s *Store) Publish(ctx context.Context, e Event) { s.publish(ctx, e) }
 

@@ -22,6 +22,7 @@ func migrations() []*gormigrate.Migration {
 		migration("2026-11-25-entitlements", createEntitlements),
 		migration("2026-11-25-statistics", createStatistics),
 		migration("2026-11-26-covering", coverLists),
+		migration("2026-11-26-policies", versionPolicies),
 	}
 }
 
@@ -496,4 +497,10 @@ DROP INDEX audit_events_noun;
 CREATE INDEX audit_events_noun ON audit_events ((NOUN), created_at, id, action);
 DROP INDEX grants_client_id;
 CREATE INDEX grants_client_id ON grants (client_id, user_id);
+`
+
+// The version is another one after each change of the roles and plans, so that what is kept of them in memory can be told from
+// what is old.
+const versionPolicies = `
+ALTER TABLE applications ADD COLUMN policy_version text NOT NULL DEFAULT '';
 `
