@@ -209,9 +209,13 @@ func TestHotStatementsUseIndexes(t *testing.T) {
 				return err
 			}, []string{"authorization_codes key", "users key", "sessions key"}, ""},
 			{"consume code", func(ctx context.Context) error {
-				_, err := f.ConsumeAuthorizationCode(ctx, []byte("000007"))
+				_, err := f.ConsumeAuthorizationCode(ctx, []byte("000007"), "")
 				return err
 			}, []string{"authorization_codes key", "sessions key"}, ""},
+			{"consume code of an organization", func(ctx context.Context) error {
+				_, err := f.ConsumeAuthorizationCode(ctx, []byte("000007"), "e000007")
+				return err
+			}, []string{"authorization_codes key", "sessions key", "members_"}, ""},
 			{"grant by id", func(ctx context.Context) error {
 				_, err := f.GrantByID(ctx, "000007")
 				return err
@@ -229,6 +233,18 @@ func TestHotStatementsUseIndexes(t *testing.T) {
 				_, err := f.EntitledCode(ctx, []byte("000007"), store.Acting{ApplicationID: f.crm.ID})
 				return err
 			}, entitledIndexes("authorization_codes key"), ""},
+			{"entitled grant without organization", func(ctx context.Context) error {
+				_, err := f.EntitledGrant(ctx, "000007", store.Acting{ApplicationID: f.crm.ID, Organization: new(string)})
+				return err
+			}, []string{"grants key", "users key", "sessions key", "role_assignments_", "applications key", "subscriptions_user_id"}, ""},
+			{"entitled grant of an application without roles and plans", func(ctx context.Context) error {
+				_, err := f.EntitledGrant(ctx, "000007", store.Acting{Organization: new(string)})
+				return err
+			}, []string{"grants key", "users key", "sessions key", "applications key"}, ""},
+			{"rotate grant for an organization", func(ctx context.Context) error {
+				_, err := f.RotateGrant(ctx, "000007", 1, "e000007", f.at())
+				return err
+			}, []string{"grants key", "members_"}, ""},
 			{"rotate grant", func(ctx context.Context) error {
 				_, err := f.RotateGrant(ctx, "000007", 1, "", f.at())
 				return err
