@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Entitlements are what a person may do and have at one application, perhaps for an organization: what a token says of it.
@@ -37,68 +38,73 @@ type Acting struct {
 //
 // A role held in an organization needs no look at the membership: its foreign key ends it with that.
 const (
-	entitledRoles = `, applications.policy_version, (SELECT string_agg(role_assignments.role_id, ' ') FROM role_assignments
+	entitledRoles = `, (SELECT string_agg(role_assignments.role_id, ' ') FROM role_assignments
  WHERE role_assignments.user_id = %[1]s.user_id AND role_assignments.application_id = $2 AND `
-	rolesInOrganization = "(role_assignments.organization_id IS NULL OR role_assignments.organization_id = %[2]s.organization_id)), "
-	rolesAlone          = "role_assignments.organization_id IS NULL), "
+	rolesInOrganization = "(role_assignments.organization_id IS NULL OR role_assignments.organization_id = %[2]s.organization_id))"
+	rolesAlone          = "role_assignments.organization_id IS NULL)"
 
-	inOrganization = `coalesce(theirs.plan_id, own.plan_id), CASE WHEN theirs.id IS NOT NULL THEN theirs.overrides ELSE own.overrides END,
+	inOrganization = `, coalesce(theirs.plan_id, own.plan_id), CASE WHEN theirs.id IS NOT NULL THEN theirs.overrides ELSE own.overrides END,
  %[2]s.organization_id, organizations.slug, %[2]s.role`
-	alone = "own.plan_id, own.overrides, CAST(NULL AS text), CAST(NULL AS text), CAST(NULL AS text)"
 
-	entitledJoins = ` LEFT JOIN applications ON applications.id = $2
- LEFT JOIN subscriptions AS own ON own.user_id = %[1]s.user_id AND own.application_id = $2
+	joinsOfSubscription = ` LEFT JOIN subscriptions AS own ON own.user_id = %[1]s.user_id AND own.application_id = $2
  AND own.starts_at <= $3 AND (own.ends_at IS NULL OR own.ends_at > $3)`
 	joinsOfBound  = " LEFT JOIN organizations ON organizations.id = bound.organization_id"
 	joinsOfChosen = ` LEFT JOIN organizations ON organizations.id = coalesce((SELECT named.id FROM organizations AS named WHERE named.id = $4),
  (SELECT named.id FROM organizations AS named WHERE named.slug = $4))
  LEFT JOIN members AS chosen ON chosen.organization_id = organizations.id AND chosen.user_id = %[1]s.user_id`
-	joinsOfSubscription = ` LEFT JOIN subscriptions AS theirs ON theirs.organization_id = %[2]s.organization_id AND theirs.application_id = $2
+	joinsOfTheirs = ` LEFT JOIN subscriptions AS theirs ON theirs.organization_id = %[2]s.organization_id AND theirs.application_id = $2
  AND theirs.starts_at <= $3 AND (theirs.ends_at IS NULL OR theirs.ends_at > $3)`
 )
 
-// entitledQueries are the statements for one table: for the organization that the row is bound to, for another one, and for
-// none.
-type entitledQueries struct{ bound, chosen, alone string }
+// entitledQueries are the statements for one table: for the organization that the row is bound to, for another one, for none, and for
+// none at an application that has neither roles nor plans.
+type entitledQueries struct{ bound, chosen, alone, bare string }
 
 // entitled makes them of a statement for the row alone: its columns, and what is joined to it, among it as bound the membership
 // of the organization that the row is bound to. The column key is $1.
 func entitled(table, key, columns, joins string) entitledQueries {
 	statement := func(member, more, moreJoins string) string {
-		head, tail := entitledRoles+more, joins+entitledJoins+moreJoins
-		return "SELECT " + columns + fmt.Sprintf(head+" FROM %[1]s"+tail+" WHERE %[3]s = $1", table, member, key)
+		joins := joins + " LEFT JOIN applications ON applications.id = $2" + moreJoins
+		return "SELECT " + columns + ", applications.policy_version" + fmt.Sprintf(more+" FROM %[1]s"+joins+" WHERE %[3]s = $1", table, member, key)
 	}
 	return entitledQueries{
-		bound:  statement("bound", rolesInOrganization+inOrganization, joinsOfBound+joinsOfSubscription),
-		chosen: statement("chosen", rolesInOrganization+inOrganization, joinsOfChosen+joinsOfSubscription),
-		alone:  statement("", rolesAlone+alone, ""),
+		bound:  statement("bound", entitledRoles+rolesInOrganization+inOrganization, joinsOfSubscription+joinsOfBound+joinsOfTheirs),
+		chosen: statement("chosen", entitledRoles+rolesInOrganization+inOrganization, joinsOfSubscription+joinsOfChosen+joinsOfTheirs),
+		alone:  statement("", entitledRoles+rolesAlone+", own.plan_id, own.overrides", joinsOfSubscription),
+		bare:   statement("", "", ""),
 	}
 }
 
-// takeEntitled reads the row of a key into targets, and what the person behind it may do and have. The policy is mostly known; when
-// it changes between its statement and the row's, the row is read again.
-func (s *Store) takeEntitled(ctx context.Context, q entitledQueries, targets []any, key any, as Acting) (*Entitlements, error) {
-	query, args := q.bound, []any{key, as.ApplicationID, s.now()}
+// about returns the statement that suits, its parameters, and what of a row it selects.
+func (q entitledQueries) about(key any, as Acting, p *policy, now time.Time, row *entitledRow) (query string, args, targets []any) {
+	args, targets = []any{key, as.ApplicationID, now}, row.targets()
 	switch {
 	case as.Organization == nil:
-	case *as.Organization == "":
-		query = q.alone
-	default:
-		query, args = q.chosen, append(args, *as.Organization)
+		return q.bound, args, targets
+	case *as.Organization != "":
+		return q.chosen, append(args, *as.Organization), targets
+	case p.empty():
+		return q.bare, args[:2], targets[:1]
 	}
-	for {
+	return q.alone, args, targets[:4]
+}
+
+// takeEntitled reads the row of a key into targets, and what the person behind it may do and have. The policy is mostly known; when
+// it turns out to be an old one, both are read again.
+func (s *Store) takeEntitled(ctx context.Context, q entitledQueries, targets []any, key any, as Acting) (*Entitlements, error) {
+	p, err := s.policy(ctx, as.ApplicationID)
+	for err == nil {
 		var row entitledRow
-		if err := s.take(ctx, append(targets, row.targets()...), query, args...); err != nil {
-			return nil, err
-		}
-		p, err := s.policy(ctx, as.ApplicationID, row.version.String)
-		if err != nil {
+		query, args, more := q.about(key, as, p, s.now(), &row)
+		if err := s.take(ctx, append(targets, more...), query, args...); err != nil {
 			return nil, err
 		}
 		if p.version == row.version.String {
 			return row.entitlements(p), nil
 		}
+		p, err = s.readPolicy(ctx, as.ApplicationID)
 	}
+	return nil, err
 }
 
 // entitledRow is how a statement of entitled says it.

@@ -85,6 +85,9 @@ func (p *policy) held(ids []string) (roles, permissions []string) {
 	return slices.Compact(roles), permissions
 }
 
+// empty reports whether nobody can have anything.
+func (p *policy) empty() bool { return len(p.roles) == 0 && len(p.plans) == 0 }
+
 // plan returns the one with the id, or without an id that of those who have no subscription, or nil.
 func (p *policy) plan(id string) *policyPlan {
 	if id == "" {
@@ -121,11 +124,15 @@ func (p *policies) keep(applicationID string, read *policy) {
 	p.byApplication[applicationID] = read
 }
 
-// policy returns the application's, of the version if that is still the latest.
-func (s *Store) policy(ctx context.Context, applicationID, version string) (*policy, error) {
-	if p := s.policies.known(applicationID); p != nil && p.version == version && s.now().Before(p.until) {
+// policy returns the application's as it is kept, which may be an old one, or reads it.
+func (s *Store) policy(ctx context.Context, applicationID string) (*policy, error) {
+	if p := s.policies.known(applicationID); p != nil && s.now().Before(p.until) {
 		return p, nil
 	}
+	return s.readPolicy(ctx, applicationID)
+}
+
+func (s *Store) readPolicy(ctx context.Context, applicationID string) (*policy, error) {
 	rows, err := s.policyRows(ctx, applicationID)
 	if err != nil {
 		return nil, fmt.Errorf("policy of application %s: %w", applicationID, known(err))

@@ -215,7 +215,7 @@ func TestRoleStatementsUseIndexes(t *testing.T) {
 			{"policy", func(ctx context.Context) error {
 				_, err := f.EntitledGrant(ctx, "000007", store.Acting{ApplicationID: application})
 				return err
-			}, 1, "role_permissions key", "applications|roles|role_permissions|permissions|plans", "'application-7', 'application-7', 'application-7'"},
+			}, 0, "role_permissions key", "applications|roles|role_permissions|permissions|plans", "'application-7', 'application-7', 'application-7'"},
 		} {
 			ctx, calls := storetest.Trace(f.Context())
 			require.NoError(f, tt.run(ctx), tt.name)
