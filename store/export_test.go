@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"github.com/go-gormigrate/gormigrate/v2"
@@ -35,6 +36,12 @@ func (s *Store) Publish(ctx context.Context, e Event) { s.publish(ctx, e) }
 
 func (s *Store) MigrateList(ctx context.Context, list []*gormigrate.Migration) error {
 	return s.migrate(ctx, list)
+}
+
+// MigrationsBefore are those that come before the one with the id.
+func MigrationsBefore(id string) []*gormigrate.Migration {
+	all := migrations()
+	return all[:slices.IndexFunc(all, func(m *gormigrate.Migration) bool { return m.ID == id })]
 }
 
 func (s *Store) PendingList(ctx context.Context, list []*gormigrate.Migration) ([]string, error) {

@@ -23,6 +23,7 @@ func migrations() []*gormigrate.Migration {
 		migration("2026-11-25-statistics", createStatistics),
 		migration("2026-11-26-covering", coverLists),
 		migration("2026-11-26-policies", versionPolicies),
+		migration("2026-11-26-sums", sumStatistics),
 	}
 }
 
@@ -503,4 +504,21 @@ CREATE INDEX grants_client_id ON grants (client_id, user_id);
 // what is old.
 const versionPolicies = `
 ALTER TABLE applications ADD COLUMN policy_version text NOT NULL DEFAULT '';
+`
+
+// A day is summed up in a row of its own, whose application is *, and the months of each application in another table.
+const sumStatistics = `
+INSERT INTO daily_statistics (day, application_id, metric, value)
+	SELECT day, '*', metric, CAST(sum(value) AS bigint) FROM daily_statistics GROUP BY day, metric;
+CREATE TABLE monthly_statistics (
+	month text NOT NULL,
+	application_id text NOT NULL,
+	metric text NOT NULL,
+	value bigint NOT NULL,
+	PRIMARY KEY (month, application_id, metric)
+);
+CREATE INDEX monthly_statistics_application_id ON monthly_statistics (application_id, month);
+INSERT INTO monthly_statistics (month, application_id, metric, value)
+	SELECT substr(day, 1, 7), application_id, metric, CAST(sum(value) AS bigint) FROM daily_statistics
+	WHERE application_id <> '*' AND metric IN ('tokens', 'authorizations') GROUP BY substr(day, 1, 7), application_id, metric;
 `

@@ -37,6 +37,7 @@ func (s *Store) Reap(ctx context.Context) error {
 		{"sessions", keepEnded, s.PurgeSessions},
 		{"invitations", keepEnded, s.PurgeInvitations},
 		{"daily_statistics", keepStatistics, s.PurgeStatistics},
+		{"monthly_statistics", keepStatistics, s.PurgeMonthlyStatistics},
 	} {
 		if err := s.reap(ctx, kind.table, s.now().Add(-kind.keep), kind.purge); err != nil {
 			return err

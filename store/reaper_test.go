@@ -60,9 +60,10 @@ func TestReap(t *testing.T) {
 		}},
 		{"grants", time.Hour + 30*day + day, func(f *fixture) { f.grant(f.ada, "crm-web") }},
 		{"daily_statistics", 400*day + 12*time.Hour - time.Microsecond, func(f *fixture) {
-			c := &store.Counters{Store: f.Store}
-			c.Add(store.MetricSignIns, "")
-			require.NoError(f, c.Flush(f.Context()))
+			exec(f.T, f.Store, "INSERT INTO daily_statistics VALUES ('2026-11-23', '', 'sign_ins', 1)")
+		}},
+		{"monthly_statistics", 407*day + 12*time.Hour - time.Microsecond, func(f *fixture) {
+			exec(f.T, f.Store, "INSERT INTO monthly_statistics VALUES ('2026-11', 'crm', 'tokens', 1)")
 		}},
 	}
 	installed(t, func(f *fixture) {
@@ -117,7 +118,7 @@ func TestReapSparesWhatHasNoEnd(t *testing.T) {
 		require.NoError(f, err)
 		require.NoError(f, f.SaveConsent(f.Context(), f.ada.ID, "crm-web", []string{"openid"}))
 		require.NoError(f, f.Audit(f.Context(), store.AuditEvent{ActorType: store.ActorUser, ActorID: f.ada.ID, Action: "x"}))
-		f.forward(3650 * day)
+		f.forward(3950 * day)
 		require.NoError(f, f.Reap(f.Context()))
 		for table, n := range map[string]int64{"signing_keys": 2, "client_secrets": 1, "consents": 1, "audit_events": 1, "users": 2, "clients": 2, "applications": 2} {
 			require.Equal(f, n, f.rows(table), table)
@@ -157,6 +158,6 @@ func TestReapInBatches(t *testing.T) {
 		}
 		ctx, calls := storetest.Trace(f.Context())
 		require.NoError(f, f.Reap(ctx))
-		require.Len(f, calls.List(), 12*3, "one transaction of one statement per kind when there is nothing to do")
+		require.Len(f, calls.List(), 13*3, "one transaction of one statement per kind when there is nothing to do")
 	})
 }
