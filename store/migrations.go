@@ -22,6 +22,7 @@ func migrations() []*gormigrate.Migration {
 		migration("2026-11-25-entitlements", createEntitlements),
 		migration("2026-11-25-statistics", createStatistics),
 		migration("2026-11-26-covering", coverLists),
+		migration("2026-11-26-consumption", createConsumption),
 	}
 }
 
@@ -496,4 +497,91 @@ DROP INDEX audit_events_noun;
 CREATE INDEX audit_events_noun ON audit_events ((NOUN), created_at, id, action);
 DROP INDEX grants_client_id;
 CREATE INDEX grants_client_id ON grants (client_id, user_id);
+`
+
+// No foreign keys: the ledger outlives the people in it, and a key would lock the row of a person at each of their records. What
+// ends with an application is purged in the background. An amount is two integers, see Amount. The period of a counter is that of
+// a quota, or empty for all time, which starts at the epoch; organization_id is empty for what a person used in all, and user_id
+// for what all people of an organization used. The counters and buckets leave room in their pages, so that an update stays in its page.
+const createConsumption = `
+CREATE TABLE consumption_records (
+	application_id text NOT NULL,
+	id text NOT NULL,
+	kind text NOT NULL,
+	client_id text NOT NULL,
+	user_id text NOT NULL,
+	organization_id text NOT NULL,
+	key text NOT NULL,
+	whole bigint NOT NULL,
+	micros bigint NOT NULL,
+	occurred_at TIME NOT NULL,
+	recorded_at TIME NOT NULL,
+	idempotency_key text NOT NULL,
+	metadata text NOT NULL,
+	answer text NOT NULL,
+	PRIMARY KEY (application_id, id)
+);
+CREATE UNIQUE INDEX consumption_records_idempotency_key ON consumption_records (application_id, idempotency_key) WHERE idempotency_key <> '';
+CREATE INDEX consumption_records_user_id ON consumption_records (application_id, user_id, key, occurred_at);
+
+CREATE TABLE consumption_counters (
+	application_id text NOT NULL,
+	user_id text NOT NULL,
+	organization_id text NOT NULL,
+	period text NOT NULL,
+	starts_at TIME NOT NULL,
+	key text NOT NULL,
+	total_whole bigint NOT NULL CHECK (total_whole BETWEEN 0 AND 9000000000000000000),
+	total_micros bigint NOT NULL,
+	charged_whole bigint NOT NULL CHECK (charged_whole BETWEEN 0 AND 9000000000000000000),
+	charged_micros bigint NOT NULL,
+	count bigint NOT NULL,
+	first_at TIME,
+	last_at TIME,
+	reset_at TIME,
+	notified bigint NOT NULL,
+	PRIMARY KEY (application_id, user_id, organization_id, period, starts_at, key)
+);
+POSTGRES ALTER TABLE consumption_counters SET (fillfactor = 70);
+
+CREATE TABLE consumption_buckets (
+	application_id text NOT NULL,
+	user_id text NOT NULL,
+	organization_id text NOT NULL,
+	key text NOT NULL,
+	starts_at TIME NOT NULL,
+	width text NOT NULL,
+	total_whole bigint NOT NULL,
+	total_micros bigint NOT NULL,
+	charged_whole bigint NOT NULL,
+	charged_micros bigint NOT NULL,
+	count bigint NOT NULL,
+	first_at TIME NOT NULL,
+	last_at TIME NOT NULL,
+	PRIMARY KEY (application_id, user_id, organization_id, key, starts_at, width)
+);
+POSTGRES ALTER TABLE consumption_buckets SET (fillfactor = 70);
+
+CREATE TABLE consumption_reservations (
+	id text PRIMARY KEY,
+	application_id text NOT NULL,
+	client_id text NOT NULL,
+	user_id text NOT NULL,
+	organization_id text NOT NULL,
+	account_user_id text NOT NULL,
+	account_organization_id text NOT NULL,
+	key text NOT NULL,
+	whole bigint NOT NULL,
+	micros bigint NOT NULL,
+	state text NOT NULL,
+	record_id text NOT NULL,
+	idempotency_key text NOT NULL,
+	metadata text NOT NULL,
+	answer text NOT NULL,
+	created_at TIME NOT NULL,
+	expires_at TIME NOT NULL
+);
+CREATE UNIQUE INDEX consumption_reservations_idempotency_key ON consumption_reservations (application_id, idempotency_key) WHERE idempotency_key <> '';
+CREATE INDEX consumption_reservations_account ON consumption_reservations (application_id, account_user_id, account_organization_id, key, expires_at) WHERE state = 'open';
+CREATE INDEX consumption_reservations_expires_at ON consumption_reservations (expires_at);
 `
