@@ -502,7 +502,7 @@ CREATE INDEX grants_client_id ON grants (client_id, user_id);
 // No foreign keys: the ledger outlives the people in it, and a key would lock the row of a person at each of their records. What
 // ends with an application is purged in the background. An amount is two integers, see Amount. The period of a counter is that of
 // a quota, or empty for all time, which starts at the epoch; organization_id is empty for what a person used in all, and user_id
-// for what all people of an organization used. The counters and buckets leave room in their pages, so that an update stays in its page.
+// for what all people of an organization used. Periods is for the counters of all time: the periods that are counted beside. The counters and buckets leave room in their pages, so that an update stays in its page.
 const createConsumption = `
 CREATE TABLE consumption_records (
 	application_id text NOT NULL,
@@ -540,6 +540,7 @@ CREATE TABLE consumption_counters (
 	last_at TIME,
 	reset_at TIME,
 	notified bigint NOT NULL,
+	periods bigint NOT NULL,
 	PRIMARY KEY (application_id, user_id, organization_id, period, starts_at, key)
 );
 POSTGRES ALTER TABLE consumption_counters SET (fillfactor = 70);
@@ -573,6 +574,7 @@ CREATE TABLE consumption_reservations (
 	key text NOT NULL,
 	whole bigint NOT NULL,
 	micros bigint NOT NULL,
+	enforce boolean NOT NULL,
 	state text NOT NULL,
 	record_id text NOT NULL,
 	idempotency_key text NOT NULL,
