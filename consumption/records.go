@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"reflect"
 	"strconv"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -26,15 +25,15 @@ func (h *Handler) mountRecords(api huma.API) {
 
 // A UseInput is what an application says about one use of it.
 type UseInput struct {
-	UserID         string     `json:"userId" minLength:"1" maxLength:"255" doc:"Who used it."`
-	Key            string     `json:"key" minLength:"1" maxLength:"64" doc:"What was used: ^[a-z0-9][a-z0-9_.:-]{0,63}$, the key of the plan's quota if there is one."`
-	Amount         Quantity   `json:"amount,omitempty" doc:"Above 0, up to 1000000000000, with up to 6 decimals, as a number or as text; 1 when it is left out. It is never rounded."`
-	OrganizationID string     `json:"organizationId,omitempty" maxLength:"255" doc:"For whom the person used it."`
-	Timestamp      *time.Time `json:"timestamp,omitempty" doc:"When it was used; now when it is left out. It counts in the period around it."`
-	Metadata       Metadata   `json:"metadata,omitempty" doc:"Anything about it; up to 4096 bytes of JSON."`
-	IdempotencyKey string     `json:"idempotencyKey,omitempty" minLength:"1" maxLength:"255" doc:"1 to 255 visible ASCII characters, different for each use. The same use with the same key counts once and gets the first answer again."`
-	Enforce        *bool      `json:"enforce,omitempty" doc:"Refuse what would exceed the limit, also where the plan's quota is not hard."`
-	ApplicationID  string     `json:"applicationId,omitempty" maxLength:"255" doc:"Only the token's own application: its id, its slug or a client_id."`
+	UserID         string   `json:"userId" minLength:"1" maxLength:"255" doc:"Who used it."`
+	Key            string   `json:"key" minLength:"1" maxLength:"64" doc:"What was used: ^[a-z0-9][a-z0-9_.:-]{0,63}$, the key of the plan's quota if there is one."`
+	Amount         Quantity `json:"amount,omitempty" doc:"Above 0, up to 1000000000000, with up to 6 decimals, as a number or as text; 1 when it is left out. It is never rounded."`
+	OrganizationID string   `json:"organizationId,omitempty" maxLength:"255" doc:"For whom the person used it."`
+	Timestamp      Instant  `json:"timestamp,omitempty" doc:"When it was used; now when it is left out. It counts in the period around it."`
+	Metadata       Metadata `json:"metadata,omitempty" doc:"Anything about it; up to 4096 bytes of JSON."`
+	IdempotencyKey string   `json:"idempotencyKey,omitempty" minLength:"1" maxLength:"255" doc:"1 to 255 visible ASCII characters, different for each use. The same use with the same key counts once and gets the first answer again."`
+	Enforce        *bool    `json:"enforce,omitempty" doc:"Refuse what would exceed the limit, also where the plan's quota is not hard."`
+	ApplicationID  string   `json:"applicationId,omitempty" maxLength:"255" doc:"Only the token's own application: its id, its slug or a client_id."`
 }
 
 // usage reads the use at a path of the body, which is empty or ends in a dot.
@@ -46,14 +45,10 @@ func (in *UseInput) usage(f faults, path string) Usage {
 	f.named(path+"applicationId", in.ApplicationID)
 	f.key(path+"key", in.Key)
 	f.idempotencyKey(path+"idempotencyKey", in.IdempotencyKey)
-	out := Usage{
-		UserID: in.UserID, OrganizationID: in.OrganizationID, Key: in.Key, Amount: f.quantity(path+"amount", in.Amount),
+	return Usage{
+		UserID: in.UserID, OrganizationID: in.OrganizationID, Key: in.Key, Amount: f.quantity(path+"amount", in.Amount), At: f.instant(path+"timestamp", in.Timestamp),
 		Metadata: f.metadata(path+"metadata", in.Metadata), IdempotencyKey: in.IdempotencyKey, Enforce: in.Enforce != nil && *in.Enforce,
 	}
-	if in.Timestamp != nil {
-		out.At = in.Timestamp.UTC()
-	}
-	return out
 }
 
 // A RecordInput is one use, or a list of them.

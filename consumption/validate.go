@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -105,6 +106,27 @@ func (f faults) quantity(field string, q Quantity) store.Amount {
 		f.add(field, fmt.Sprintf("Use a number above 0 and up to %d with up to %d decimals.", int64(store.MaxAmount), store.AmountDecimals))
 	}
 	return amount
+}
+
+// An Instant is a time as a request sends it. It stays raw until it is read: an error would end the decoding, and the fields after
+// it would seem to be missing.
+type Instant struct{ json.RawMessage }
+
+// Schema is that of a date-time.
+func (Instant) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeString, Format: "date-time"}
+}
+
+// instant reads a time, which is zero when there is none.
+func (f faults) instant(field string, in Instant) time.Time {
+	if in.RawMessage == nil {
+		return time.Time{}
+	}
+	at, err := time.Parse(time.RFC3339Nano, strings.Trim(string(in.RawMessage), `"`))
+	if err != nil {
+		f.add(field, "This must be a date and time such as 2026-01-31T12:00:00Z.")
+	}
+	return at.UTC().Truncate(time.Microsecond)
 }
 
 // Metadata is a JSON object of the application's own. It stays as it was sent, without blanks.
