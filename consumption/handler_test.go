@@ -117,7 +117,8 @@ func newServer(t *testing.T, s *store.Store, clock *ticker) *server {
 	srv.echo.Use(middleware.RequestID())
 	srv.service = &consumption.Service{Store: s, Now: clock.now, MaxAge: 7 * 24 * time.Hour, MaxSkew: 5 * time.Minute}
 	h := &consumption.Handler{
-		Service: srv.service, Store: s, Sessions: sessions{s}, Tokens: tokens{s, srv.tokens}, SameOrigin: sameOrigin, Now: clock.now,
+		Service: srv.service, Store: s, Sessions: sessions{s}, Tokens: tokens{s, srv.tokens}, SameOrigin: sameOrigin,
+		Retention: 400 * 24 * time.Hour, HourlyRetention: 90 * 24 * time.Hour, Now: clock.now,
 	}
 	h.Mount(problem.NewAPI(srv.echo, "Test", "0"))
 	for id, role := range map[string]string{"root": store.RoleSuperadmin, "alice": store.RoleAdmin, "ann": store.RoleUser, "bob": store.RoleUser, "eve": store.RoleUser} {
