@@ -194,6 +194,9 @@ func (h *Handler) names(ctx context.Context, ref string, a *store.Application) (
 	if ref == a.ID || ref == a.Slug {
 		return true, nil
 	}
+	if !printable(ref) {
+		return false, nil
+	}
 	other, err := h.Tokens.ApplicationOf(ctx, ref)
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
