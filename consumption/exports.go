@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -18,6 +19,7 @@ func (h *Handler) mountExport(api huma.API) {
 	op.Description = "For the application itself and administrators. In the order in which they were recorded; those of one person by key and by when it was used. " +
 		"What was reset is in it, as what it is."
 	op.Responses = export.Responses("records", "LedgerEntry", ledgerColumns)
+	api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[LedgerEntry](), true, "") // no answer but its lines has it
 	huma.Register(api, op, h.export)
 }
 
@@ -33,18 +35,18 @@ type exportRequest struct {
 
 // A LedgerEntry is a record as the ledger has it, or the mark that a counter began anew.
 type LedgerEntry struct {
-	ID             string          `json:"id"`
-	Kind           string          `json:"kind" enum:"used,reset"`
-	ApplicationID  string          `json:"applicationId"`
-	ClientID       *string         `json:"clientId" nullable:"true"`
-	UserID         *string         `json:"userId" nullable:"true"`
-	OrganizationID *string         `json:"organizationId" nullable:"true"`
-	Key            string          `json:"key"`
-	Amount         Decimal         `json:"amount"`
-	OccurredAt     Moment          `json:"occurredAt"`
-	RecordedAt     Moment          `json:"recordedAt"`
-	IdempotencyKey *string         `json:"idempotencyKey" nullable:"true"`
-	Metadata       json.RawMessage `json:"metadata,omitempty"`
+	ID             string    `json:"id"`
+	Kind           string    `json:"kind" enum:"used,reset"`
+	ApplicationID  string    `json:"applicationId"`
+	ClientID       *string   `json:"clientId" nullable:"true"`
+	UserID         *string   `json:"userId" nullable:"true"`
+	OrganizationID *string   `json:"organizationId" nullable:"true"`
+	Key            string    `json:"key"`
+	Amount         Decimal   `json:"amount"`
+	OccurredAt     Moment    `json:"occurredAt"`
+	RecordedAt     Moment    `json:"recordedAt"`
+	IdempotencyKey *string   `json:"idempotencyKey" nullable:"true"`
+	Metadata       *Metadata `json:"metadata,omitempty"`
 }
 
 func showEntry(r *store.ConsumptionRecord) LedgerEntry {
@@ -53,7 +55,7 @@ func showEntry(r *store.ConsumptionRecord) LedgerEntry {
 		Key: r.Key, Amount: Decimal{r.Amount}, OccurredAt: Moment{r.OccurredAt}, RecordedAt: Moment{r.RecordedAt}, IdempotencyKey: orNull(r.IdempotencyKey),
 	}
 	if r.Metadata != "" {
-		out.Metadata = json.RawMessage(r.Metadata)
+		out.Metadata = &Metadata{json.RawMessage(r.Metadata)}
 	}
 	return out
 }
@@ -61,8 +63,12 @@ func showEntry(r *store.ConsumptionRecord) LedgerEntry {
 var ledgerColumns = []string{"id", "kind", "applicationId", "clientId", "userId", "organizationId", "key", "amount", "occurredAt", "recordedAt", "idempotencyKey", "metadata"}
 
 func ledgerCells(e *LedgerEntry) ([]string, error) {
-	return []string{e.ID, e.Kind, e.ApplicationID, orEmpty(e.ClientID), orEmpty(e.UserID), orEmpty(e.OrganizationID), e.Key, e.Amount.String(),
-		e.OccurredAt.text(), e.RecordedAt.text(), orEmpty(e.IdempotencyKey), string(e.Metadata)}, nil
+	cells := []string{e.ID, e.Kind, e.ApplicationID, orEmpty(e.ClientID), orEmpty(e.UserID), orEmpty(e.OrganizationID), e.Key, e.Amount.String(),
+		e.OccurredAt.text(), e.RecordedAt.text(), orEmpty(e.IdempotencyKey), ""}
+	if e.Metadata != nil {
+		cells[len(cells)-1] = string(e.Metadata.RawMessage)
+	}
+	return cells, nil
 }
 
 // export sends the ledger of an application.
