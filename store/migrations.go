@@ -564,6 +564,7 @@ CREATE TABLE consumption_buckets (
 	last_at TIME NOT NULL,
 	PRIMARY KEY (application_id, user_id, organization_id, key, starts_at, width)
 );
+CREATE INDEX consumption_buckets_hours ON consumption_buckets (starts_at) WHERE width = 'hour';
 POSTGRES ALTER TABLE consumption_buckets SET (fillfactor = 70);
 
 CREATE TABLE consumption_reservations (
