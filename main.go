@@ -235,7 +235,7 @@ func reap(ctx context.Context, db *store.Store, log zerolog.Logger) {
 			return
 		case <-time.After(every/2 + rand.N(every)):
 		}
-		if err := db.Reap(ctx); err != nil && ctx.Err() == nil {
+		if err := db.Reap(ctx, store.Retention{}); err != nil && ctx.Err() == nil {
 			log.Warn().Err(err).Msg("dead rows could not be deleted; tried again later")
 		}
 	}
