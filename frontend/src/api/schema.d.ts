@@ -1614,7 +1614,7 @@ export interface paths {
         put?: never;
         /**
          * Record one use, or up to 500 at once
-         * @description The application is the token's. Of a list all is recorded or nothing. Send each use with an idempotency key and repeat it under the same one whenever the answer did not arrive: it never counts twice. A body is at most 1 MiB unless limits.body says otherwise.
+         * @description The application is the token's. Of a list all is recorded or nothing. Send each use with an idempotency key and repeat it under the same one whenever the answer did not arrive: it never counts twice. A body must be smaller than 1 MiB; limits.body may say less.
          */
         post: operations["recordConsumption"];
         delete?: never;
