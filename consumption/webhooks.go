@@ -257,7 +257,7 @@ func (w *Webhooks) disable(ctx context.Context, gone *store.Webhook) error {
 	if err != nil || !disabled {
 		return err
 	}
-	event := store.Actor{Type: store.ActorSystem}.Event("webhook.disable", "application", gone.ApplicationID)
+	event := store.Actor{Type: store.ActorSystem}.Event("webhook.disable", "webhook", gone.ApplicationID)
 	event.ApplicationID = gone.ApplicationID
 	event.Changes = map[string]store.Change{"enabled": {Before: true, After: false}}
 	return w.Store.Audit(ctx, event)

@@ -256,7 +256,7 @@ func TestWebhookThatIsGone(t *testing.T) {
 		hook, err := w.WebhookByApplication(w.Context(), r.application)
 		require.NoError(w, err)
 		assert.False(w, hook.Enabled)
-		trail, err := w.AuditTrail(w.Context(), "application", r.application, 10)
+		trail, err := w.AuditTrail(w.Context(), "webhook", r.application, 10)
 		require.NoError(w, err)
 		require.Len(w, trail, 1)
 		assert.Equal(w, []any{"webhook.disable", store.ActorSystem, map[string]store.Change{"enabled": {Before: true, After: false}}}, []any{trail[0].Action, trail[0].ActorType, trail[0].Changes})
