@@ -60,6 +60,7 @@ func (h *Handler) Mount(api huma.API) {
 	h.mountSubscriptions(group)
 	h.mountWebhooks(group)
 	h.mountDeliveries(group)
+	describeEvents(api)
 	h.mountAudit(group)
 	h.mountUsers(group)
 	h.mountUserSessions(group)

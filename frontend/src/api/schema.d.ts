@@ -1708,7 +1708,48 @@ export interface paths {
         trace?: never;
     };
 }
-export type webhooks = Record<string, never>;
+export interface webhooks {
+    "consumption.threshold": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A quota is used up to one of its thresholds, once a period each
+         * @description Answer with a status from 200 to 299 within the configured time. Else it is sent again, eight times in all: after 5 s, 5 and 30 minutes, 2, 5, 10 and 10 hours. 410 disables the webhook.
+         */
+        post: operations["receiveThreshold"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "webhook.test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * An operator tries the webhook
+         * @description Answer with a status from 200 to 299 within the configured time. Else it is sent again, eight times in all: after 5 s, 5 and 30 minutes, 2, 5, 10 and 10 hours. 410 disables the webhook.
+         */
+        post: operations["receiveTest"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
 export interface components {
     schemas: {
         AcceptedInvitationBody: {
@@ -3598,6 +3639,52 @@ export interface components {
         SuccessBody: {
             message?: string;
             success: boolean;
+        };
+        /** @description An operator tries the webhook. */
+        TestEvent: {
+            data: {
+                applicationId: string;
+                message: string;
+            };
+            /**
+             * Format: date-time
+             * @description When it happened.
+             */
+            timestamp: string;
+            /** @enum {string} */
+            type: "webhook.test";
+        };
+        /** @description A quota is used up to one of its thresholds. */
+        ThresholdEvent: {
+            data: {
+                applicationId: string;
+                /** @description Of the feature. */
+                key: string;
+                /** @description Exact, with up to six decimals. */
+                limit: number;
+                /** @description Whose quota it is; null when it is a person's. */
+                organizationId: string | null;
+                /** @description Null on both sides: for all time. */
+                period: {
+                    /** Format: date-time */
+                    end: string | null;
+                    /** Format: date-time */
+                    start: string | null;
+                };
+                /** @description Percent of the limit. */
+                threshold: number;
+                /** @description Exact, with up to six decimals. */
+                total: number;
+                /** @description Whose quota it is; null when it is an organization's. */
+                userId: string | null;
+            };
+            /**
+             * Format: date-time
+             * @description When it happened.
+             */
+            timestamp: string;
+            /** @enum {string} */
+            type: "consumption.threshold";
         };
         /** @description RFC 6749 §5.1. */
         TokenResponse: {
@@ -14520,6 +14607,64 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
+            };
+        };
+    };
+    receiveThreshold: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same however often the event is sent. */
+                "webhook-id": string;
+                /** @description Of this attempt, in seconds since 1970. */
+                "webhook-timestamp": string;
+                /** @description v1, and the base64 of HMAC-SHA256 over id.timestamp.body (Standard Webhooks); two of them, with a space between, while a secret is replaced. */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ThresholdEvent"];
+            };
+        };
+        responses: {
+            /** @description Received. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    receiveTest: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same however often the event is sent. */
+                "webhook-id": string;
+                /** @description Of this attempt, in seconds since 1970. */
+                "webhook-timestamp": string;
+                /** @description v1, and the base64 of HMAC-SHA256 over id.timestamp.body (Standard Webhooks); two of them, with a space between, while a secret is replaced. */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TestEvent"];
+            };
+        };
+        responses: {
+            /** @description Received. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };
