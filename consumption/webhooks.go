@@ -139,6 +139,9 @@ func (w *Webhooks) deliver(ctx context.Context, e *store.OutboxEvent) {
 		w.Log.Error().Err(err).Str("event", e.ID).Msg("a webhook could not be called; tried again later")
 		outcome = w.later(e, store.OutboxOutcome{Error: "The event could not be sent because of a fault on our side."}, 0)
 	}
+	if outcome.Status == store.OutboxFailed {
+		w.Log.Warn().Str("event", e.ID).Str("application", e.ApplicationID).Int("attempts", e.Attempts).Str("reason", outcome.Error).Msg("an event was given up; it can be replayed")
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendingMargin/2)
 	defer cancel()
 	err = w.Store.Tx(ctx, func(ctx context.Context) error {
