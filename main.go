@@ -26,7 +26,9 @@ import (
 	"auth-service/account"
 	"auth-service/admin"
 	"auth-service/config"
+	"auth-service/consumption"
 	"auth-service/oauth"
+	"auth-service/outgoing"
 	"auth-service/problem"
 	"auth-service/store"
 	"auth-service/ui"
@@ -99,9 +101,13 @@ func run(ctx context.Context, cfg *config.Config, out, logs io.Writer, ready fun
 	if err != nil {
 		return err
 	}
+	outside := outgoing.New(outgoing.Options{Timeout: cfg.Outgoing.Timeout, AllowedNetworks: cfg.Outgoing.AllowedNetworks})
 	operators := &admin.Handler{
 		Store: db, People: people, Organizations: people, Sessions: people.Sessions, Tokens: provider,
-		SameOrigin: people.Origins.SameOrigin, PublicURL: cfg.PublicURL, Now: time.Now, Log: log,
+		SameOrigin: people.Origins.SameOrigin, PublicURL: cfg.PublicURL, WebhookFault: outside.Fault, Now: time.Now, Log: log,
+	}
+	webhooks := &consumption.Webhooks{
+		Store: db, Client: outside, Timeout: cfg.Outgoing.Timeout, Poll: 3 * time.Second, Grace: 5 * time.Second, Now: time.Now, Log: log,
 	}
 	pages := &ui.Handler{Dist: ui.Dist(), HTTPS: https(cfg)}
 	health := &health{Store: db, Started: started}
@@ -120,6 +126,7 @@ func run(ctx context.Context, cfg *config.Config, out, logs io.Writer, ready fun
 	background, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { provider.Run(background) })
+	running.Go(func() { webhooks.Run(background) })
 	running.Go(func() { reap(background, db, log) })
 	running.Go(func() { flushCounters(background, counters, log) })
 	defer flushLast(ctx, counters, log) // when nothing counts any more

@@ -40,6 +40,7 @@ type Config struct {
 	OAuth    OAuth    `key:"oauth"`
 
 	Organizations Organizations `key:"organizations"`
+	Outgoing      Outgoing      `key:"outgoing"`
 
 	Log struct {
 		Level  string `key:"level"`
@@ -140,6 +141,12 @@ type Organizations struct {
 	InvitationLifetime time.Duration `key:"invitation_lifetime"`
 }
 
+// Outgoing says where requests may go whose address somebody else chose.
+type Outgoing struct {
+	Timeout         time.Duration  `key:"timeout"`
+	AllowedNetworks []netip.Prefix `key:"allowed_networks"`
+}
+
 // The two environments. Development makes its own secret and allows http.
 const (
 	Development = "development"
@@ -173,6 +180,7 @@ func Default() *Config {
 		KeyRotation: 90 * day, KeyRetention: 30 * day,
 	}
 	c.Organizations = Organizations{SelfService: true, MaxMembers: 1000, MaxInvitations: 100, InvitationLifetime: 2 * day}
+	c.Outgoing.Timeout = 10 * time.Second
 	c.Log.Level = "info"
 	c.Limits.Body = 1 << 20
 	return c

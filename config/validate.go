@@ -119,6 +119,11 @@ func (l *loader) validateAddresses() {
 			l.fault("trusted_proxies", "%s would let everybody choose the address they are seen with", p)
 		}
 	}
+	for _, p := range c.Outgoing.AllowedNetworks {
+		if p.Bits() == 0 {
+			l.fault("outgoing.allowed_networks", "%s would open every network that this machine is in", p)
+		}
+	}
 	if c.DataDir == "" {
 		l.fault("data_dir", "must not be empty")
 	}
@@ -288,6 +293,7 @@ func (l *loader) validateLifetimes() {
 		{"oauth.key_rotation", c.OAuth.KeyRotation, time.Hour, 10 * year},
 		{"oauth.key_retention", c.OAuth.KeyRetention, day, year}, // no token lives longer than a day, and a key must outlive its last
 		{"organizations.invitation_lifetime", c.Organizations.InvitationLifetime, time.Minute, 30 * day},
+		{"outgoing.timeout", c.Outgoing.Timeout, 100 * time.Millisecond, time.Minute},
 		{"shutdown_timeout", c.ShutdownTimeout, 0, 10 * time.Minute},
 	} {
 		if d.value < d.low || d.value > d.high {
