@@ -204,7 +204,9 @@ func (w *settlement) hold(ctx context.Context) (err error) {
 	if refusing {
 		tallies := make(map[store.CounterID]store.Tally, 2*len(w.uses))
 		for _, u := range w.uses {
-			u.tally(tallies, store.Tally{})
+			if u.unknown() == nil { // or whoever invents people would fill the counters
+				u.tally(tallies, store.Tally{})
+			}
 		}
 		if w.held, err = w.add(ctx, tallies); err != nil {
 			return err
@@ -344,12 +346,8 @@ func (w *settlement) accept(u *use) error {
 			return u.sameAs(first.UserID, first.OrganizationID, first.Key, first.Amount)
 		}
 	}
-	switch {
-	case u.promised != nil: // it is billed, even if the person has left
-	case !u.facts.UserFound:
-		return errUserNotFound
-	case u.OrganizationID != "" && !u.facts.OrganizationFound:
-		return errOrganizationNotFound
+	if err := u.unknown(); err != nil {
+		return err
 	}
 	if u.enforced() && !w.fits(u) && (u.promised == nil || u.Amount.Compare(u.promised.amount) > 0) {
 		return &QuotaError{Key: u.Key, Amount: u.Amount}
@@ -359,6 +357,18 @@ func (w *settlement) accept(u *use) error {
 		w.byKey[u.recordKey()] = u
 	}
 	w.uses = append(w.uses, u)
+	return nil
+}
+
+// unknown says who does not exist. What was promised is billed, even if the person has left.
+func (u *use) unknown() error {
+	switch {
+	case u.promised != nil:
+	case !u.facts.UserFound:
+		return errUserNotFound
+	case u.OrganizationID != "" && !u.facts.OrganizationFound:
+		return errOrganizationNotFound
+	}
 	return nil
 }
 
