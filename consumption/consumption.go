@@ -28,19 +28,18 @@ type Caller struct{ ApplicationID, ClientID string }
 
 // A Standing is how an account stands with a key: what counts in the period that matters, and what is left.
 type Standing struct {
-	Total               store.Amount  // held against the limit
-	Reserved            store.Amount  // by jobs that are still running
-	Start, End          *time.Time    // of the period; nil for all time
-	Limit               *store.Amount // nil: none
-	Hard                bool
-	Plan                string // the key of the plan that says so; empty for none
-	Exceeded            bool   // the total is above the limit
-	ChargedTo           store.Account
-	ThresholdsInPercent []int
+	Total      store.Amount  // held against the limit
+	Reserved   store.Amount  // by jobs that are still running
+	Start, End *time.Time    // of the period; nil for all time
+	Limit      *store.Amount // nil: none
+	Hard       bool
+	Plan       string // the key of the plan that says so; empty for none
+	Exceeded   bool   // the total is above the limit
+	ChargedTo  store.Account
 }
 
 // Remaining is what is left of the limit, nil without one.
-func (s *Standing) Remaining() *store.Amount {
+func (s Standing) Remaining() *store.Amount {
 	if s.Limit == nil {
 		return nil
 	}
@@ -56,3 +55,17 @@ type Recorded struct {
 	Amount    store.Amount
 	Standing
 }
+
+// A Reserved is an amount that is held against a limit for a job that is still running.
+type Reserved struct {
+	ID        string
+	Key       string
+	Amount    store.Amount
+	State     string // store.ReservationOpen and so on, or ReservationExpired
+	ExpiresAt time.Time
+	Duplicate bool // its idempotency key had been used; this is the first answer
+	Standing       // when it was made; its Reserved includes this one
+}
+
+// ReservationExpired is the state of a reservation whose time ran out while it was open.
+const ReservationExpired = "expired"
