@@ -32,7 +32,7 @@ const requestTimeout = 30 * time.Second
 const importRoute = "/api/admin/users/import"
 
 // streams are the routes that send for as long as somebody reads, or read for as long as somebody sends. Each bounds its own steps.
-var streams = []string{"/api/admin/audit/export", "/api/admin/users/export", importRoute}
+var streams = []string{"/api/admin/audit/export", "/api/admin/users/export", "/api/consumption/export", importRoute}
 
 // oauthEndpoints are the routes that other sites' pages call or post forms to by design. Each decides by the client's
 // credentials or asks the person, never by the cookie alone. Their errors have the shape of RFC 6749.
@@ -197,13 +197,13 @@ func crossOrigin(origins []string) echo.MiddlewareFunc {
 	})
 }
 
-// guard refuses what pages of other sites make a browser send. /api/admin checks for itself, since a bearer token is as
-// good there as a cookie and no page can make a browser send one.
+// guard refuses what pages of other sites make a browser send. /api/admin and /api/consumption check for themselves, since a
+// bearer token is as good there as a cookie and no page can make a browser send one.
 func guard(origins *account.Origins) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		checked := origins.SameOrigin(next)
 		return func(c echo.Context) error {
-			if strings.HasPrefix(c.Path(), "/api/admin/") {
+			if strings.HasPrefix(c.Path(), "/api/admin/") || strings.HasPrefix(c.Path(), "/api/consumption") {
 				return next(c)
 			}
 			return checked(c)

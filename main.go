@@ -26,7 +26,9 @@ import (
 	"auth-service/account"
 	"auth-service/admin"
 	"auth-service/config"
+	"auth-service/consumption"
 	"auth-service/oauth"
+	"auth-service/outgoing"
 	"auth-service/problem"
 	"auth-service/store"
 	"auth-service/ui"
@@ -99,11 +101,22 @@ func run(ctx context.Context, cfg *config.Config, out, logs io.Writer, ready fun
 	if err != nil {
 		return err
 	}
+	outside := outgoing.New(outgoing.Options{Timeout: cfg.Outgoing.Timeout, AllowedNetworks: cfg.Outgoing.AllowedNetworks})
 	operators := &admin.Handler{
 		Store: db, People: people, Organizations: people, Sessions: people.Sessions, Tokens: provider,
-		SameOrigin: people.Origins.SameOrigin, PublicURL: cfg.PublicURL, Now: time.Now, Log: log,
+		SameOrigin: people.Origins.SameOrigin, PublicURL: cfg.PublicURL, WebhookFault: outside.Fault, Now: time.Now, Log: log,
+	}
+	webhooks := &consumption.Webhooks{
+		Store: db, Client: outside, Timeout: cfg.Outgoing.Timeout, Poll: 3 * time.Second, Grace: 5 * time.Second, Now: time.Now, Log: log,
 	}
 	pages := &ui.Handler{Dist: ui.Dist(), HTTPS: https(cfg)}
+	usage := &consumption.Service{
+		Store: db, MaxAge: cfg.Consumption.MaxAge, MaxSkew: cfg.Consumption.MaxSkew, Now: time.Now, Log: log,
+	}
+	applications := &consumption.Handler{
+		Service: usage, Store: db, Sessions: people.Sessions, Tokens: provider, SameOrigin: people.Origins.SameOrigin,
+		Retention: cfg.Consumption.Retention, HourlyRetention: cfg.Consumption.HourlyRetention, Now: time.Now, Log: log,
+	}
 	health := &health{Store: db, Started: started}
 
 	e := newRouter(cfg, log)
@@ -112,6 +125,7 @@ func run(ctx context.Context, cfg *config.Config, out, logs io.Writer, ready fun
 	people.Mount(e, api)
 	provider.Mount(e)
 	operators.Mount(api)
+	applications.Mount(api)
 	health.Mount(e)
 	pages.Mount(e)
 	admin.DescribeOAuth(api)
@@ -120,11 +134,16 @@ func run(ctx context.Context, cfg *config.Config, out, logs io.Writer, ready fun
 	background, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { provider.Run(background) })
-	running.Go(func() { reap(background, db, log) })
+	recording, stopRecording := context.WithCancel(context.WithoutCancel(ctx)) // until the last request has its answer
+	running.Go(func() { usage.Run(recording) })
+	keep := store.Retention{Records: cfg.Consumption.Retention, Hours: cfg.Consumption.HourlyRetention}
+	running.Go(func() { reap(background, db, keep, log) })
+	running.Go(func() { webhooks.Run(background) })
 	running.Go(func() { flushCounters(background, counters, log) })
 	defer flushLast(ctx, counters, log) // when nothing counts any more
 	defer running.Wait()
 	defer stop()
+	defer stopRecording()
 
 	log.Info().Str("version", version).Str("address", listener.Addr().String()).Str("public_url", cfg.PublicURL).
 		Str("database", db.Dialect()).Int64("took_ms", time.Since(started).Milliseconds()).Msg("listening")
@@ -215,7 +234,7 @@ func listen(ctx context.Context, cfg *config.Config) (net.Listener, error) {
 }
 
 // reap deletes dead rows until ctx ends, at intervals that differ, so that replicas keep out of each other's way.
-func reap(ctx context.Context, db *store.Store, log zerolog.Logger) {
+func reap(ctx context.Context, db *store.Store, keep store.Retention, log zerolog.Logger) {
 	const every = 10 * time.Minute
 	for {
 		select {
@@ -223,7 +242,7 @@ func reap(ctx context.Context, db *store.Store, log zerolog.Logger) {
 			return
 		case <-time.After(every/2 + rand.N(every)):
 		}
-		if err := db.Reap(ctx); err != nil && ctx.Err() == nil {
+		if err := db.Reap(ctx, keep); err != nil && ctx.Err() == nil {
 			log.Warn().Err(err).Msg("dead rows could not be deleted; tried again later")
 		}
 	}

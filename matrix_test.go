@@ -28,6 +28,7 @@ type matrix struct {
 	victim, rival             customer
 	narrow                    string // an access token without the scope admin
 	victimSession, crmsClient string
+	delivery                  string // an event for the webhook of crm
 }
 
 type route struct {
@@ -64,6 +65,8 @@ func newMatrix(t *testing.T, databaseURL string) *matrix {
 	m.made("/api/admin/applications/crm/permissions", `{"key":"thing"}`)
 	m.made("/api/admin/applications/crm/roles", `{"key":"thing","permissions":["thing"]}`)
 	m.made("/api/admin/applications/crm/plans", `{"key":"thing","name":"Thing","features":{"seats":1}}`)
+	require.Equal(m.t, 200, m.as("root", "PUT", "/api/admin/applications/crm/webhook", `{"url":"https://hooks.invalid/crm"}`).StatusCode)
+	m.delivery = m.made("/api/admin/applications/crm/webhook/test", "")["id"].(string)
 	sessions := m.as("root", "GET", "/api/admin/users/"+m.ids["member"]+"/sessions", "").json(t)["items"].([]any)
 	m.victimSession = sessions[0].(map[string]any)["id"].(string)
 	return m
@@ -130,9 +133,9 @@ var pathParameter = regexp.MustCompile(`{(\w+)}`)
 
 // fill puts the victim's ids into a path; of other in place of the first one, where that is not empty.
 func (m *matrix) fill(path, other string) string {
-	parents := map[string]string{"applications": "crm", "users": m.ids["member"], "organizations": m.victim.id}
+	parents := map[string]string{"applications": "crm", "users": m.ids["member"], "organizations": m.victim.id, "reservations": "none"}
 	children := map[string]string{"key": "thing", "clientId": m.crmsClient, "sessionId": m.victimSession, "appId": "crm",
-		"member": m.victim.member, "invitation": m.victim.invitation}
+		"member": m.victim.member, "invitation": m.victim.invitation, "userId": m.ids["member"], "organizationId": m.victim.id, "deliveryId": m.delivery}
 	first := true
 	parts := strings.Split(path, "/")
 	for i, part := range parts {
@@ -158,7 +161,7 @@ func (m *matrix) state() string {
 	for _, path := range []string{
 		"/organizations/victim", "/organizations/victim/members", "/organizations/victim/invitations", "/organizations/victim/applications/crm/plan",
 		"/users/" + m.ids["member"], "/users/" + m.ids["member"] + "/applications/crm/roles", "/users/" + m.ids["member"] + "/sessions",
-		"/applications", "/applications/crm/permissions", "/applications/crm/roles", "/applications/crm/plans", "/applications/crm/clients", "/users", "/organizations", "/audit",
+		"/applications", "/applications/crm/permissions", "/applications/crm/roles", "/applications/crm/plans", "/applications/crm/clients", "/applications/crm/webhook", "/users", "/organizations", "/audit",
 	} {
 		r := m.as("root", "GET", "/api/admin"+path, "")
 		require.Equal(m.t, 200, r.StatusCode, "%s: %s", path, r.body)
@@ -188,12 +191,16 @@ func TestEveryRouteAsksWhoCalls(t *testing.T) {
 		for _, r := range m.routes {
 			name := r.method + " " + r.path
 			if !strings.HasPrefix(r.path, "/api/admin/") {
-				if len(r.security) != 1 || r.security[0]["session"] == nil || strings.Contains(r.path, "/requests/") { // those say 404 of a request that is none
+				usage := strings.HasPrefix(r.path, "/api/consumption")
+				if !usage && (len(r.security) != 1 || r.security[0]["session"] == nil) || strings.Contains(r.path, "/requests/") { // those say 404 of a request that is none
 					continue
 				}
 				query, body := m.everything()
 				got := m.as("", r.method, m.fill(r.path, "")+"?"+query, body)
 				assert.Equal(m.t, 401, got.StatusCode, "%s without a session: %s", name, got.body)
+				if usage {
+					m.refuseUsage(r)
+				}
 				continue
 			}
 			for caller, status := range map[string]int{"": 401, "nobody": 403, "member": 403, "owner": 403, "rival": 403} {
@@ -212,6 +219,18 @@ func TestEveryRouteAsksWhoCalls(t *testing.T) {
 		// An admin exported people, which is recorded; everything else is as it was.
 		assert.Equal(m.t, withoutAudit(before), withoutAudit(m.state()))
 	})
+}
+
+// refuseUsage tries to learn or change what the victim used: neither people elsewhere nor another application may.
+func (m *matrix) refuseUsage(r route) {
+	for _, caller := range []string{"rival", "nobody"} {
+		got := m.as(caller, r.method, m.fill(r.path, ""), "")
+		assert.Equal(m.t, 403, got.StatusCode, "%s %s as %s: %s", r.method, r.path, caller, got.body)
+	}
+	if strings.Contains(r.path, "{appId}") {
+		got := m.as("", r.method, strings.Replace(m.fill(r.path, ""), "/crm", "/other", 1), "", "Authorization", "Bearer "+m.narrow)
+		assert.Equal(m.t, 403, got.StatusCode, "%s %s by another application: %s", r.method, r.path, got.body)
+	}
 }
 
 func withoutAudit(state string) string {

@@ -18,6 +18,7 @@ import (
 
 	"auth-service/account"
 	"auth-service/admin"
+	"auth-service/consumption"
 	"auth-service/problem"
 )
 
@@ -29,6 +30,7 @@ func documented() *echo.Echo {
 	api := problem.NewAPI(e, "Test", "0")
 	(&account.Service{}).Mount(e, api)
 	(&admin.Handler{}).Mount(api)
+	(&consumption.Handler{}).Mount(api)
 	admin.DescribeOAuth(api)
 	(&admin.Document{API: api}).Mount(e)
 	return e
@@ -137,7 +139,7 @@ func TestDocumentPage(t *testing.T) {
 			assert.Equal(t, 200, get(e, "/api/"+target).Code, target)
 		}
 	}
-	for _, text := range []string{"/api/admin/applications", "/api/auth/oauth2/token", "Idempotency-Key", "redirectUris"} {
+	for _, text := range []string{"/api/admin/applications", "/api/auth/oauth2/token", "Idempotency-Key", "redirectUris", "webhook-signature"} {
 		assert.Contains(t, page, text)
 	}
 	assert.Contains(t, get(e, "/api/docs.css").Header().Get("Content-Type"), "text/css")

@@ -119,6 +119,11 @@ func (l *loader) validateAddresses() {
 			l.fault("trusted_proxies", "%s would let everybody choose the address they are seen with", p)
 		}
 	}
+	for _, p := range c.Outgoing.AllowedNetworks {
+		if p.Bits() == 0 {
+			l.fault("outgoing.allowed_networks", "%s would open every network that this machine is in", p)
+		}
+	}
 	if c.DataDir == "" {
 		l.fault("data_dir", "must not be empty")
 	}
@@ -288,6 +293,11 @@ func (l *loader) validateLifetimes() {
 		{"oauth.key_rotation", c.OAuth.KeyRotation, time.Hour, 10 * year},
 		{"oauth.key_retention", c.OAuth.KeyRetention, day, year}, // no token lives longer than a day, and a key must outlive its last
 		{"organizations.invitation_lifetime", c.Organizations.InvitationLifetime, time.Minute, 30 * day},
+		{"consumption.retention", c.Consumption.Retention, day, 20 * year},
+		{"consumption.hourly_retention", c.Consumption.HourlyRetention, 2 * day, 20 * year},
+		{"consumption.max_age", c.Consumption.MaxAge, time.Minute, year},
+		{"consumption.max_skew", c.Consumption.MaxSkew, time.Second, time.Hour},
+		{"outgoing.timeout", c.Outgoing.Timeout, 100 * time.Millisecond, time.Minute},
 		{"shutdown_timeout", c.ShutdownTimeout, 0, 10 * time.Minute},
 	} {
 		if d.value < d.low || d.value > d.high {
@@ -296,6 +306,8 @@ func (l *loader) validateLifetimes() {
 	}
 	l.ordered("session.idle", c.Session.Idle, "session.absolute", c.Session.Absolute)
 	l.ordered("throttle.base_delay", c.Throttle.BaseDelay, "throttle.max_delay", c.Throttle.MaxDelay)
+	l.ordered("consumption.max_age", c.Consumption.MaxAge, "consumption.retention", c.Consumption.Retention)
+	l.ordered("consumption.max_age", c.Consumption.MaxAge, "consumption.hourly_retention", c.Consumption.HourlyRetention)
 	l.ordered("oauth.refresh_token_idle", c.OAuth.RefreshTokenIdle, "oauth.refresh_token_absolute", c.OAuth.RefreshTokenAbsolute)
 }
 

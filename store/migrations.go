@@ -22,6 +22,8 @@ func migrations() []*gormigrate.Migration {
 		migration("2026-11-25-entitlements", createEntitlements),
 		migration("2026-11-25-statistics", createStatistics),
 		migration("2026-11-26-covering", coverLists),
+		migration("2026-11-26-consumption", createConsumption),
+		migration("2026-11-26-webhooks", createWebhooks),
 		migration("2026-11-26-policies", versionPolicies),
 		migration("2026-11-26-sums", sumStatistics),
 		migration("2026-11-26-initials", indexInitials),
@@ -499,6 +501,135 @@ DROP INDEX audit_events_noun;
 CREATE INDEX audit_events_noun ON audit_events ((NOUN), created_at, id, action);
 DROP INDEX grants_client_id;
 CREATE INDEX grants_client_id ON grants (client_id, user_id);
+`
+
+// No foreign keys: the ledger outlives the people in it, and a key would lock the row of a person at each of their records. What
+// ends with an application is purged in the background. An amount is two integers, see Amount. The period of a counter is that of
+// a quota, or empty for all time, which starts at the epoch; organization_id is empty for what a person used in all, and user_id
+// for what all people of an organization used. Periods is for the counters of all time: the periods that are counted
+// beside. Keys compare by their bytes, which is quicker than by a language. The counters and buckets leave room in their pages, so that
+// an update stays in its page.
+const createConsumption = `
+CREATE TABLE consumption_records (
+	application_id text BYTEWISE NOT NULL,
+	id text BYTEWISE NOT NULL,
+	kind text NOT NULL,
+	client_id text NOT NULL,
+	user_id text BYTEWISE NOT NULL,
+	organization_id text BYTEWISE NOT NULL,
+	key text BYTEWISE NOT NULL,
+	whole bigint NOT NULL,
+	micros bigint NOT NULL,
+	occurred_at TIME NOT NULL,
+	recorded_at TIME NOT NULL,
+	idempotency_key text BYTEWISE NOT NULL,
+	metadata text NOT NULL,
+	answer text NOT NULL,
+	PRIMARY KEY (application_id, id)
+);
+CREATE UNIQUE INDEX consumption_records_idempotency_key ON consumption_records (application_id, idempotency_key) WHERE idempotency_key <> '';
+CREATE INDEX consumption_records_user_id ON consumption_records (application_id, user_id, key, occurred_at);
+
+CREATE TABLE consumption_counters (
+	application_id text BYTEWISE NOT NULL,
+	user_id text BYTEWISE NOT NULL,
+	organization_id text BYTEWISE NOT NULL,
+	period text BYTEWISE NOT NULL,
+	starts_at TIME NOT NULL,
+	key text BYTEWISE NOT NULL,
+	total_whole bigint NOT NULL CHECK (total_whole BETWEEN 0 AND 9000000000000000000),
+	total_micros bigint NOT NULL,
+	charged_whole bigint NOT NULL CHECK (charged_whole BETWEEN 0 AND 9000000000000000000),
+	charged_micros bigint NOT NULL,
+	count bigint NOT NULL,
+	first_at TIME,
+	last_at TIME,
+	reset_at TIME,
+	notified bigint NOT NULL,
+	periods bigint NOT NULL,
+	PRIMARY KEY (application_id, user_id, organization_id, period, starts_at, key)
+);
+POSTGRES ALTER TABLE consumption_counters SET (fillfactor = 70);
+
+CREATE TABLE consumption_buckets (
+	application_id text BYTEWISE NOT NULL,
+	user_id text BYTEWISE NOT NULL,
+	organization_id text BYTEWISE NOT NULL,
+	key text BYTEWISE NOT NULL,
+	starts_at TIME NOT NULL,
+	width text BYTEWISE NOT NULL,
+	total_whole bigint NOT NULL,
+	total_micros bigint NOT NULL,
+	charged_whole bigint NOT NULL,
+	charged_micros bigint NOT NULL,
+	count bigint NOT NULL,
+	first_at TIME NOT NULL,
+	last_at TIME NOT NULL,
+	PRIMARY KEY (application_id, user_id, organization_id, key, starts_at, width)
+);
+CREATE INDEX consumption_buckets_hours ON consumption_buckets (starts_at) WHERE width = 'hour';
+POSTGRES ALTER TABLE consumption_buckets SET (fillfactor = 70);
+
+CREATE TABLE consumption_reservations (
+	id text PRIMARY KEY,
+	application_id text NOT NULL,
+	client_id text NOT NULL,
+	user_id text NOT NULL,
+	organization_id text NOT NULL,
+	account_user_id text NOT NULL,
+	account_organization_id text NOT NULL,
+	key text NOT NULL,
+	whole bigint NOT NULL,
+	micros bigint NOT NULL,
+	enforce boolean NOT NULL,
+	state text NOT NULL,
+	record_id text NOT NULL,
+	idempotency_key text NOT NULL,
+	metadata text NOT NULL,
+	answer text NOT NULL,
+	created_at TIME NOT NULL,
+	expires_at TIME NOT NULL
+);
+CREATE UNIQUE INDEX consumption_reservations_idempotency_key ON consumption_reservations (application_id, idempotency_key) WHERE idempotency_key <> '';
+CREATE INDEX consumption_reservations_account ON consumption_reservations (application_id, account_user_id, account_organization_id, key, expires_at) WHERE state = 'open';
+CREATE INDEX consumption_reservations_expires_at ON consumption_reservations (expires_at);
+`
+
+// The outbox has no foreign key: it would have whoever writes an event wait for those who change the application. What
+// waits is in outbox_due, with the column by which some are passed over, and little else is ever in it.
+const createWebhooks = `
+CREATE TABLE webhooks (
+	application_id text PRIMARY KEY REFERENCES applications (id) ON DELETE CASCADE,
+	url text NOT NULL,
+	enabled boolean NOT NULL,
+	secret text NOT NULL,
+	previous_secret text NOT NULL,
+	previous_secret_until TIME,
+	created_at TIME NOT NULL,
+	updated_at TIME NOT NULL
+);
+
+CREATE TABLE outbox (
+	id text PRIMARY KEY,
+	kind text NOT NULL,
+	application_id text NOT NULL,
+	type text NOT NULL,
+	payload JSON NOT NULL,
+	status text NOT NULL,
+	attempts bigint NOT NULL,
+	sending boolean NOT NULL,
+	next_attempt_at TIME NOT NULL,
+	last_attempt_at TIME,
+	last_status bigint NOT NULL,
+	last_error text NOT NULL,
+	created_at TIME NOT NULL,
+	finished_at TIME
+);
+CREATE INDEX outbox_due ON outbox (next_attempt_at, id, application_id) WHERE status = 'pending';
+CREATE INDEX outbox_application_id ON outbox (application_id, created_at, id);
+CREATE INDEX outbox_status ON outbox (application_id, status, created_at, id);
+CREATE INDEX outbox_type ON outbox (application_id, type, created_at, id);
+CREATE INDEX outbox_finished_at ON outbox (finished_at) WHERE finished_at IS NOT NULL;
 `
 
 // The version is another one after each change of the roles and plans, so that what is kept of them in memory can be told from

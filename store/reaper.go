@@ -13,13 +13,13 @@ const (
 	// keepExpired is how long dead rows stay, for clocks that differ and for whoever has to find out what happened. It is
 	// far above the half hour for which a used authorization code must be recognised (RFC 6749 §4.1.2).
 	keepExpired = 24 * time.Hour
-	// keepEnded is how long the history of sessions, grants and invitations stays.
+	// keepEnded is how long the history of sessions, grants, invitations and webhooks stays.
 	keepEnded = 30 * 24 * time.Hour
 )
 
 // Reap deletes rows that died long enough ago, in batches. Nothing depends on it: what has expired is refused whether or
 // not it is gone. Every replica may run it at any time; deleting what another has deleted is no harm.
-func (s *Store) Reap(ctx context.Context) error {
+func (s *Store) Reap(ctx context.Context, usage Retention) error {
 	for _, kind := range []struct {
 		table string
 		keep  time.Duration
@@ -36,14 +36,16 @@ func (s *Store) Reap(ctx context.Context) error {
 		{"sign_in_throttles", keepExpired, s.PurgeAttempts},
 		{"sessions", keepEnded, s.PurgeSessions},
 		{"invitations", keepEnded, s.PurgeInvitations},
+		{"outbox", keepEnded, s.PurgeOutbox},
 		{"daily_statistics", keepStatistics, s.PurgeStatistics},
 		{"monthly_statistics", keepStatistics, s.PurgeMonthlyStatistics},
+		{"consumption_reservations", keepEnded, s.PurgeReservations},
 	} {
 		if err := s.reap(ctx, kind.table, s.now().Add(-kind.keep), kind.purge); err != nil {
 			return err
 		}
 	}
-	return nil
+	return s.reapConsumption(ctx, usage)
 }
 
 // reap purges one kind until a batch is not full. Each batch is a transaction of its own, because replicas that reap at
