@@ -197,13 +197,13 @@ func crossOrigin(origins []string) echo.MiddlewareFunc {
 	})
 }
 
-// guard refuses what pages of other sites make a browser send. /api/admin checks for itself, since a bearer token is as
-// good there as a cookie and no page can make a browser send one.
+// guard refuses what pages of other sites make a browser send. /api/admin and /api/consumption check for themselves, since a
+// bearer token is as good there as a cookie and no page can make a browser send one.
 func guard(origins *account.Origins) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		checked := origins.SameOrigin(next)
 		return func(c echo.Context) error {
-			if strings.HasPrefix(c.Path(), "/api/admin/") {
+			if strings.HasPrefix(c.Path(), "/api/admin/") || strings.HasPrefix(c.Path(), "/api/consumption") {
 				return next(c)
 			}
 			return checked(c)

@@ -26,6 +26,7 @@ import (
 	"auth-service/account"
 	"auth-service/admin"
 	"auth-service/config"
+	"auth-service/consumption"
 	"auth-service/oauth"
 	"auth-service/problem"
 	"auth-service/store"
@@ -104,6 +105,12 @@ func run(ctx context.Context, cfg *config.Config, out, logs io.Writer, ready fun
 		SameOrigin: people.Origins.SameOrigin, PublicURL: cfg.PublicURL, Now: time.Now, Log: log,
 	}
 	pages := &ui.Handler{Dist: ui.Dist(), HTTPS: https(cfg)}
+	usage := &consumption.Service{
+		Store: db, MaxAge: cfg.Consumption.MaxAge, MaxSkew: cfg.Consumption.MaxSkew, Now: time.Now, Log: log,
+	}
+	applications := &consumption.Handler{
+		Service: usage, Store: db, Sessions: people.Sessions, Tokens: provider, SameOrigin: people.Origins.SameOrigin, Now: time.Now, Log: log,
+	}
 	health := &health{Store: db, Started: started}
 
 	e := newRouter(cfg, log)
@@ -112,6 +119,7 @@ func run(ctx context.Context, cfg *config.Config, out, logs io.Writer, ready fun
 	people.Mount(e, api)
 	provider.Mount(e)
 	operators.Mount(api)
+	applications.Mount(api)
 	health.Mount(e)
 	pages.Mount(e)
 	admin.DescribeOAuth(api)
@@ -120,11 +128,14 @@ func run(ctx context.Context, cfg *config.Config, out, logs io.Writer, ready fun
 	background, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { provider.Run(background) })
+	recording, stopRecording := context.WithCancel(context.WithoutCancel(ctx)) // until the last request has its answer
+	running.Go(func() { usage.Run(recording) })
 	running.Go(func() { reap(background, db, log) })
 	running.Go(func() { flushCounters(background, counters, log) })
 	defer flushLast(ctx, counters, log) // when nothing counts any more
 	defer running.Wait()
 	defer stop()
+	defer stopRecording()
 
 	log.Info().Str("version", version).Str("address", listener.Addr().String()).Str("public_url", cfg.PublicURL).
 		Str("database", db.Dialect()).Int64("took_ms", time.Since(started).Milliseconds()).Msg("listening")

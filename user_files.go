@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"auth-service/admin"
+	"auth-service/export"
 	"auth-service/store"
 )
 
@@ -38,7 +39,7 @@ func (c *cli) userImportCommand() *cobra.Command {
 			People: s.people, Actor: admin.System(), Format: formatOf(*format, args[0]), OnConflict: *conflict, DryRun: *dryRun,
 		}
 		err := errors.Join(
-			oneOf("--format", people.Format, admin.FormatCSV, admin.FormatJSONL),
+			oneOf("--format", people.Format, export.CSV, export.JSONL),
 			oneOf("--on-conflict", people.OnConflict, store.ConflictFail, store.ConflictSkip, store.ConflictUpdate),
 		)
 		if err != nil {
@@ -145,7 +146,7 @@ func (c *cli) userExportCommand() *cobra.Command {
 	cmd.RunE = c.withStore(func(s *session, _ []string) error {
 		in.Format = formatOf(in.Format, *output)
 		err := errors.Join(
-			oneOf("--format", in.Format, admin.FormatCSV, admin.FormatJSONL),
+			oneOf("--format", in.Format, export.CSV, export.JSONL),
 			oneOf("--role", in.Role, "", store.RoleUser, store.RoleAdmin, store.RoleSuperadmin),
 			oneOf("--disabled", in.Disabled, "", "true", "false"),
 		)
@@ -185,9 +186,9 @@ func formatOf(format, name string) string {
 	case format != "":
 		return format
 	case extension == ".jsonl", extension == ".ndjson":
-		return admin.FormatJSONL
+		return export.JSONL
 	}
-	return admin.FormatCSV
+	return export.CSV
 }
 
 func oneOf(flag, value string, choices ...string) error {

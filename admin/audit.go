@@ -8,16 +8,17 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"auth-service/export"
 	"auth-service/store"
 )
 
 func (h *Handler) mountAudit(api huma.API) {
 	list := operation("listAuditEvents", http.MethodGet, "/audit", "List who did what, the latest first", http.StatusOK)
-	export := operation("exportAuditEvents", http.MethodGet, "/audit/export", "Download who did what, the latest first", http.StatusOK)
-	list.Tags, export.Tags = []string{"Audit"}, []string{"Audit"}
-	export.Responses = exportResponses("events", "AuditEvent", auditColumns)
+	download := operation("exportAuditEvents", http.MethodGet, "/audit/export", "Download who did what, the latest first", http.StatusOK)
+	list.Tags, download.Tags = []string{"Audit"}, []string{"Audit"}
+	download.Responses = export.Responses("events", "AuditEvent", auditColumns)
 	huma.Register(api, list, h.listAudit)
-	huma.Register(api, export, h.exportAudit)
+	huma.Register(api, download, h.exportAudit)
 }
 
 // AuditFilter selects events; what is left out selects all. Huma sees only exported embedded structs.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"auth-service/export"
 	"auth-service/store"
 )
 
@@ -21,22 +22,27 @@ func (h *Handler) exportAudit(ctx context.Context, in *exportAuditRequest) (*hum
 		return nil, err
 	}
 	events := h.auditExport(query)
-	first, err := events.batch(ctx, nil)
+	first, err := events.First(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return events.answer(h, "audit", in.Format, first), nil
+	return events.Answer(h.file("audit", in.Format), first), nil
 }
 
-func (h *Handler) auditExport(query store.AuditQuery) *export[store.AuditEntry, AuditEvent] {
-	return &export[store.AuditEntry, AuditEvent]{
-		page: func(ctx context.Context, limit int, after *store.Position) (*store.Page[store.AuditEntry], error) {
+func (h *Handler) auditExport(query store.AuditQuery) *export.Export[store.AuditEntry, AuditEvent] {
+	return &export.Export[store.AuditEntry, AuditEvent]{
+		Page: func(ctx context.Context, limit int, after *store.Position) (*store.Page[store.AuditEntry], error) {
 			query.Limit, query.After = limit, after
 			return h.Store.AuditEvents(ctx, query)
 		},
-		at:   func(e *store.AuditEntry) store.Position { return store.Position{Value: e.CreatedAt, ID: e.ID} },
-		show: showAuditEvent, columns: auditColumns, cells: auditCells,
+		At:   func(e *store.AuditEntry) store.Position { return store.Position{Value: e.CreatedAt, ID: e.ID} },
+		Show: showAuditEvent, Columns: auditColumns, Cells: auditCells, Allowed: stillAllowed,
 	}
+}
+
+// file is how an export is answered.
+func (h *Handler) file(name, format string) export.File {
+	return export.File{Name: name, Format: format, Now: h.Now, Log: h.Log}
 }
 
 var auditColumns = []string{"id", "createdAt", "actorType", "actorId", "actorName", "actorEmail", "action", "targetType", "targetId",

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -19,10 +20,14 @@ const (
 	maxFeatureText = 500
 	// maxFeatureBytes is how long the keys and values may be together, as the JSON that every token holds.
 	maxFeatureBytes = 4 << 10
+	// maxThresholds is how many a quota has at most, and maxThreshold how far beyond its limit one can be, in percent.
+	maxThresholds = 10
+	maxThreshold  = 1000
 )
 
 const (
 	switchFault   = "This must be true or false."
+	onlyQuota     = "Only a quota has this: remove it, or use the type quota."
 	numberFault   = "Use a number from 0 to " + maxDecimal + " with up to six decimals, or null for no limit."
 	noMemberFault = "This field is not known here."
 )
@@ -59,10 +64,12 @@ type Feature struct {
 	Value  FeatureValue `json:"value" doc:"For limits and quotas a number; null is no limit."`
 	Period string       `json:"period,omitempty" enum:"day,month,year" doc:"When a quota begins anew; without it, never."`
 	Hard   bool         `json:"hard,omitempty" doc:"The quota refuses what would exceed it."`
+	// An empty list is not an absent one, so omitempty would not do.
+	Thresholds []int `json:"thresholds,omitzero" minimum:"1" maximum:"1000" maxItems:"10" nullable:"false" doc:"Percentages of a quota's limit at which the webhook is called, once a period; without it 80 and 100, and none for an empty list."`
 }
 
 func showFeature(f *store.Feature) Feature {
-	return Feature{Key: f.Key, Type: f.Type, Value: FeatureValue{f.Value}, Period: f.Period, Hard: f.Hard}
+	return Feature{Key: f.Key, Type: f.Type, Value: FeatureValue{f.Value}, Period: f.Period, Hard: f.Hard, Thresholds: f.Thresholds}
 }
 
 func showFeatures(features []store.Feature) []Feature {
@@ -83,7 +90,7 @@ func (f faults) features(field string, set FeatureSet) []store.Feature {
 }
 
 // overrides reads those of a subscription, sorted by key. Where the plan has the feature they are of its type: in the map
-// form they become so, and with it comes a quota's period.
+// form they become so, and with it comes what else makes up a quota.
 func (f faults) overrides(field string, set FeatureSet, plan []store.Feature) []store.Feature {
 	byKey := map[string]*store.Feature{}
 	for i := range plan {
@@ -96,7 +103,7 @@ func (f faults) overrides(field string, set FeatureSet, plan []store.Feature) []
 			f.add(p.path, "The plan does not have this feature, so it is not clear what null stands for: send the list form, with a type.")
 		case own == nil || own.Type == p.Type:
 		case p.bare && numeric(own.Type) && (p.Type == "" || numeric(p.Type)):
-			p.Type, p.Period, p.Hard = own.Type, own.Period, own.Hard
+			p.Type, p.Period, p.Hard, p.Thresholds = own.Type, own.Period, own.Hard, own.Thresholds
 		case p.bare:
 			f.add(p.path, fmt.Sprintf("In the plan this feature is of type %s: send a value of that type.", own.Type))
 		default:
@@ -247,6 +254,7 @@ func (f faults) listed(path string, all []member) proposal {
 		f.add(path+".value", p.take(value))
 	}
 	f.quota(&p, values["period"], values["hard"])
+	f.thresholds(&p, values["thresholds"])
 	return p
 }
 
@@ -255,7 +263,7 @@ func (f faults) distinct(path string, all []member) map[string]json.RawMessage {
 	out := map[string]json.RawMessage{}
 	for _, m := range all {
 		switch path := path + "." + storable(m.name); {
-		case !slices.Contains([]string{"key", "type", "value", "period", "hard"}, m.name):
+		case !slices.Contains([]string{"key", "type", "value", "period", "hard", "thresholds"}, m.name):
 			f.add(path, noMemberFault)
 		case out[m.name] != nil:
 			f.add(path, "This comes twice: remove one.")
@@ -286,13 +294,46 @@ func (f faults) quota(p *proposal, period, hard json.RawMessage) {
 	if p.Type == store.FeatureQuota || !slices.Contains(featureTypes, p.Type) {
 		return
 	}
-	const sentence = "Only a quota has this: remove it, or use the type quota."
 	if p.Period != "" {
-		f.add(p.path+".period", sentence)
+		f.add(p.path+".period", onlyQuota)
 	}
 	if p.Hard {
-		f.add(p.path+".hard", sentence)
+		f.add(p.path+".hard", onlyQuota)
 	}
+}
+
+// thresholds reads the percentages at which a quota tells, in whatever order they were sent. Null stands for the usual ones.
+func (f faults) thresholds(p *proposal, list json.RawMessage) {
+	if list == nil || string(list) == "null" {
+		return
+	}
+	path, entries := p.path+".thresholds", members(list)
+	switch {
+	case p.Type != store.FeatureQuota && slices.Contains(featureTypes, p.Type):
+		f.add(path, onlyQuota)
+		return
+	case list[0] != '[':
+		f.add(path, "This must be a list of percentages, such as [80, 100].")
+		return
+	case len(entries) > maxThresholds:
+		f.add(path, fmt.Sprintf("There are %d thresholds, and %d at most are possible.", len(entries), maxThresholds))
+		return
+	}
+	p.Thresholds = []int{}
+	for i, entry := range entries {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		exact, _ := decimal(string(entry.value))
+		percent, err := strconv.Atoi(exact)
+		switch {
+		case err != nil || percent < 1 || percent > maxThreshold:
+			f.add(at, fmt.Sprintf("Use a whole number of percent from 1 to %d.", maxThreshold))
+		case slices.Contains(p.Thresholds, percent):
+			f.add(at, "This threshold comes twice: remove one.")
+		default:
+			p.Thresholds = append(p.Thresholds, percent)
+		}
+	}
+	slices.Sort(p.Thresholds)
 }
 
 // take checks the value by the type and keeps it in the one way to write it. It returns what is wrong.

@@ -279,7 +279,7 @@ type PlanInput struct {
 	Key  string `json:"key" minLength:"1" maxLength:"64" doc:"What tokens call the plan; it stays as it is."`
 	Name string `json:"name" minLength:"1" maxLength:"100"`
 	PlanSettings
-	Features FeatureSet `json:"features" doc:"Either a list of {key, type, value, period, hard}, whose last two only a quota has; or a map from keys to values, in which a number is a limit."`
+	Features FeatureSet `json:"features" doc:"Either a list of {key, type, value, period, hard, thresholds}, whose last three only a quota has; or a map from keys to values, in which a number is a limit."`
 }
 
 // row returns the plan that the input asks for, and all that is wrong with it.

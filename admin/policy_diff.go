@@ -6,6 +6,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"auth-service/store"
@@ -122,10 +123,26 @@ func featuresByKey(features []Feature) map[string]any {
 			if f.Hard {
 				words = append(words, "at", "most")
 			}
+			words = append(words, thresholdsInWords(f.Thresholds)...)
 		}
 		out[f.Key] = bare(strings.Join(words, " "))
 	}
 	return out
+}
+
+// thresholdsInWords says nothing about the usual ones.
+func thresholdsInWords(percentages []int) []string {
+	switch {
+	case percentages == nil:
+		return nil
+	case len(percentages) == 0:
+		return []string{"without", "thresholds"}
+	}
+	words := []string{"told", "at"}
+	for _, percent := range percentages {
+		words = append(words, strconv.Itoa(percent)+"%")
+	}
+	return words
 }
 
 // difference compares definitions, which have the same order. notes are by application, noun and key.

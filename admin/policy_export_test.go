@@ -189,7 +189,7 @@ func (m maker) client(kind string, out map[string]any) map[string]any {
 func (m maker) features() []any {
 	return some(m,
 		map[string]any{"key": "a.b", "type": "boolean", "value": m.yes()},
-		map[string]any{"key": "calls", "type": "quota", "value": pick[any](m, nil, 0.5, 9007199254740991), "period": pick(m, "day", "month", "year"), "hard": true},
+		map[string]any{"key": "calls", "type": "quota", "value": pick[any](m, nil, 0.5, 9007199254740991), "period": pick(m, "day", "month", "year"), "hard": true, "thresholds": pick(m, []any{}, []any{50, 90})},
 		map[string]any{"key": "seats", "type": "limit", "value": pick[any](m, nil, 0, 10)},
 		map[string]any{"key": "theme", "type": "string", "value": m.name()},
 		map[string]any{"key": "total", "type": "quota", "value": 1},

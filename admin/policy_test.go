@@ -189,6 +189,9 @@ func TestPolicyChanges(t *testing.T) {
 				`crm: ~ plan free: active true → false`, `crm: ~ plan free: isDefault true → false`,
 				`crm: ~ plan pro: features.calls 10000 per month at most → none`, `crm: ~ plan pro: features.seats unlimited → 2`, `crm: ~ plan pro: features.theme none → "dark"`, `crm: ~ plan pro: isDefault false → true`,
 			}},
+			{"thresholds", `applications: [{slug: crm, plans: [{key: free}, {key: pro, features: [{key: calls, type: quota, value: 5, thresholds: [90, 50]}, {key: mails, type: quota, value: 5, thresholds: []}]}]}]`, admin.PolicyOptions{}, []string{
+				`crm: ~ plan pro: features.calls none → 5 in all told at 50% 90%`, `crm: ~ plan pro: features.mails none → 5 in all without thresholds`, `crm: ~ plan pro: features.seats 2 → none`, `crm: ~ plan pro: features.theme "dark" → none`,
+			}},
 			{"lists kept", `applications: [{slug: crm, permissions: [{key: "invoice:send"}], roles: [], plans: []}]`, admin.PolicyOptions{Keep: true}, []string{`crm: + permission invoice:send`}},
 			{"a permission less, in the roles too", `applications: [{slug: crm, permissions: [{key: "invoice:read"}, {key: "invoice:send"}]}]`, admin.PolicyOptions{}, []string{
 				`crm: - permission invoice:void`, `crm: ~ role editor: permissions - "invoice:void"`,

@@ -172,6 +172,13 @@ func list(items []string) []string {
 	return items
 }
 
+func orEmpty(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return *text
+}
+
 func orNull[T comparable](value T) *T {
 	var none T
 	if value == none {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"auth-service/export"
 	"auth-service/problem"
 	"auth-service/store"
 )
@@ -34,7 +35,7 @@ func (h *Handler) exportUsers(ctx context.Context, in *UserExport) (*huma.Stream
 	if err != nil {
 		return nil, err
 	}
-	return people.answer(h, "users", in.Format, first), nil
+	return people.Answer(h.file("users", in.Format), first), nil
 }
 
 // ExportUsers writes everybody whom in selects to w, the first to come first. What was written before an error is a part.
@@ -43,11 +44,11 @@ func ExportUsers(ctx context.Context, s *store.Store, actor Actor, now func() ti
 	if err != nil {
 		return err
 	}
-	return people.write(ctx, in.Format, receiver{w, func() {}, func() error { return nil }}, first)
+	return people.Write(ctx, in.Format, w, first)
 }
 
 // begin checks who exports what, reads the first batch and records that it leaves the house.
-func (in *UserExport) begin(ctx context.Context, s *store.Store, actor Actor, now func() time.Time) (*export[store.User, ExportedUser], *store.Page[store.User], error) {
+func (in *UserExport) begin(ctx context.Context, s *store.Store, actor Actor, now func() time.Time) (*export.Export[store.User, ExportedUser], *store.Page[store.User], error) {
 	query, bad := in.query()
 	if err := bad.err(); err != nil {
 		return nil, nil, err
@@ -59,7 +60,7 @@ func (in *UserExport) begin(ctx context.Context, s *store.Store, actor Actor, no
 		return nil, nil, err
 	}
 	people := in.export(s, query, now)
-	first, err := people.batch(ctx, nil)
+	first, err := people.First(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -70,21 +71,21 @@ func (in *UserExport) begin(ctx context.Context, s *store.Store, actor Actor, no
 	})))
 }
 
-func (in *UserExport) export(s *store.Store, query store.UserQuery, now func() time.Time) *export[store.User, ExportedUser] {
-	return &export[store.User, ExportedUser]{
-		page: func(ctx context.Context, limit int, after *store.Position) (*store.Page[store.User], error) {
+func (in *UserExport) export(s *store.Store, query store.UserQuery, now func() time.Time) *export.Export[store.User, ExportedUser] {
+	return &export.Export[store.User, ExportedUser]{
+		Page: func(ctx context.Context, limit int, after *store.Position) (*store.Page[store.User], error) {
 			query.Paging = store.Paging{Sort: store.ByCreation, Limit: limit, After: after}
 			return s.Users(ctx, query)
 		},
-		at: func(u *store.User) store.Position { return store.Position{Value: u.CreatedAt, ID: u.ID} },
-		show: func(u *store.User) ExportedUser {
+		At: func(u *store.User) store.Position { return store.Position{Value: u.CreatedAt, ID: u.ID} },
+		Show: func(u *store.User) ExportedUser {
 			out := ExportedUser{User: showUser(u, now())}
 			if in.IncludePasswordHashes {
 				out.PasswordHash = orNull(u.PasswordHash)
 			}
 			return out
 		},
-		columns: in.columns(), cells: in.cells,
+		Columns: in.columns(), Cells: in.cells, Allowed: stillAllowed,
 	}
 }
 
@@ -112,6 +113,6 @@ func (in *UserExport) cells(u *ExportedUser) ([]string, error) {
 
 func exportOfUsers() huma.Operation {
 	op := aboutUsers(operation("exportUsers", http.MethodGet, "/users/export", "Download people, the first to come first", http.StatusOK))
-	op.Responses = exportResponses("people", "User", userColumns)
+	op.Responses = export.Responses("people", "User", userColumns)
 	return op
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
 
+	"auth-service/export"
 	"auth-service/problem"
 	"auth-service/store"
 )
@@ -44,7 +45,7 @@ var (
 type Import struct {
 	People People
 	Actor  Actor
-	Format string // FormatCSV or FormatJSONL
+	Format string // export.CSV or export.JSONL
 	// OnConflict says what becomes of a line whose address or id somebody has: store.ConflictFail and so on.
 	OnConflict string
 	DryRun     bool
@@ -218,8 +219,8 @@ func importOfUsers() huma.Operation {
 		return &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Description: what}}
 	}
 	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
-		typeCSV:   text("A line that names the columns, and one for each person, in UTF-8. An apostrophe that the export put before a formula is taken away."),
-		typeJSONL: text("One JSON object for each person and line."),
+		export.TypeCSV:   text("A line that names the columns, and one for each person, in UTF-8. An apostrophe that the export put before a formula is taken away."),
+		export.TypeJSONL: text("One JSON object for each person and line."),
 	}}
 	return op
 }
@@ -242,10 +243,10 @@ func (in *importUsersRequest) Resolve(ctx huma.Context) []error {
 	}
 	kind, _, err := mime.ParseMediaType(request.Header.Get("Content-Type"))
 	switch {
-	case err == nil && kind == typeCSV:
-		in.format = FormatCSV
-	case err == nil && kind == typeJSONL:
-		in.format = FormatJSONL
+	case err == nil && kind == export.TypeCSV:
+		in.format = export.CSV
+	case err == nil && kind == export.TypeJSONL:
+		in.format = export.JSONL
 	default:
 		return []error{errImportType}
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"auth-service/export"
 	"auth-service/problem"
 	"auth-service/store"
 )
@@ -66,7 +67,7 @@ type userLines interface {
 
 // readUsers begins to read a file. For a table it reads the names of the columns.
 func readUsers(format string, r io.Reader) (userLines, error) {
-	if format == FormatCSV {
+	if format == export.CSV {
 		return newUserTable(r)
 	}
 	scanner := bufio.NewScanner(withoutBOM(r))
@@ -265,7 +266,7 @@ func (t *userTable) original(column int, cell string) string {
 	if t.columns[column] == "password" {
 		return cell
 	}
-	return original(cell)
+	return export.Original(cell)
 }
 
 func readCell(place any, text string) bool {

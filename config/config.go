@@ -40,6 +40,7 @@ type Config struct {
 	OAuth    OAuth    `key:"oauth"`
 
 	Organizations Organizations `key:"organizations"`
+	Consumption   Consumption   `key:"consumption"`
 
 	Log struct {
 		Level  string `key:"level"`
@@ -140,6 +141,14 @@ type Organizations struct {
 	InvitationLifetime time.Duration `key:"invitation_lifetime"`
 }
 
+// Consumption says when a use may be recorded, and for how long it is kept one by one.
+type Consumption struct {
+	Retention       time.Duration `key:"retention"`
+	HourlyRetention time.Duration `key:"hourly_retention"`
+	MaxAge          time.Duration `key:"max_age"`
+	MaxSkew         time.Duration `key:"max_skew"`
+}
+
 // The two environments. Development makes its own secret and allows http.
 const (
 	Development = "development"
@@ -173,6 +182,7 @@ func Default() *Config {
 		KeyRotation: 90 * day, KeyRetention: 30 * day,
 	}
 	c.Organizations = Organizations{SelfService: true, MaxMembers: 1000, MaxInvitations: 100, InvitationLifetime: 2 * day}
+	c.Consumption = Consumption{Retention: 400 * day, HourlyRetention: 90 * day, MaxAge: 7 * day, MaxSkew: 5 * time.Minute}
 	c.Log.Level = "info"
 	c.Limits.Body = 1 << 20
 	return c

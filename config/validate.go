@@ -288,6 +288,10 @@ func (l *loader) validateLifetimes() {
 		{"oauth.key_rotation", c.OAuth.KeyRotation, time.Hour, 10 * year},
 		{"oauth.key_retention", c.OAuth.KeyRetention, day, year}, // no token lives longer than a day, and a key must outlive its last
 		{"organizations.invitation_lifetime", c.Organizations.InvitationLifetime, time.Minute, 30 * day},
+		{"consumption.retention", c.Consumption.Retention, day, 20 * year},
+		{"consumption.hourly_retention", c.Consumption.HourlyRetention, 2 * day, 20 * year},
+		{"consumption.max_age", c.Consumption.MaxAge, 0, year},
+		{"consumption.max_skew", c.Consumption.MaxSkew, 0, time.Hour},
 		{"shutdown_timeout", c.ShutdownTimeout, 0, 10 * time.Minute},
 	} {
 		if d.value < d.low || d.value > d.high {
@@ -296,6 +300,8 @@ func (l *loader) validateLifetimes() {
 	}
 	l.ordered("session.idle", c.Session.Idle, "session.absolute", c.Session.Absolute)
 	l.ordered("throttle.base_delay", c.Throttle.BaseDelay, "throttle.max_delay", c.Throttle.MaxDelay)
+	l.ordered("consumption.max_age", c.Consumption.MaxAge, "consumption.retention", c.Consumption.Retention)
+	l.ordered("consumption.max_age", c.Consumption.MaxAge, "consumption.hourly_retention", c.Consumption.HourlyRetention)
 	l.ordered("oauth.refresh_token_idle", c.OAuth.RefreshTokenIdle, "oauth.refresh_token_absolute", c.OAuth.RefreshTokenAbsolute)
 }
 

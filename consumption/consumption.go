@@ -56,3 +56,17 @@ type Recorded struct {
 	Amount    store.Amount
 	Standing
 }
+
+// A Reserved is an amount that is held against a limit for a job that is still running.
+type Reserved struct {
+	ID        string
+	Key       string
+	Amount    store.Amount
+	State     string // store.ReservationOpen and so on, or ReservationExpired
+	ExpiresAt time.Time
+	Duplicate bool // its idempotency key had been used; this is the first answer
+	Standing       // when it was made; its Reserved includes this one
+}
+
+// ReservationExpired is the state of a reservation whose time ran out while it was open.
+const ReservationExpired = "expired"

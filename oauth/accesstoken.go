@@ -172,6 +172,16 @@ func (p *Provider) Authenticate(ctx context.Context, token string) (userID, clie
 	return userID, claims.ClientID, claims.scopes(), nil
 }
 
+// ApplicationOf returns the application of an enabled client, or store.ErrNotFound when either is unknown or disabled. It comes
+// from memory and is not to be changed.
+func (p *Provider) ApplicationOf(ctx context.Context, clientID string) (*store.Application, error) {
+	c, err := p.clients.get(ctx, clientID)
+	if err != nil {
+		return nil, err
+	}
+	return c.Application, nil
+}
+
 // codePrefix marks authorization codes, so that a leaked one is recognised for what it is.
 const codePrefix = "ac_"
 

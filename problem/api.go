@@ -52,6 +52,18 @@ func IgnoreUnknown(op huma.Operation) huma.Operation {
 	return op
 }
 
+const unprocessable = "unprocessable"
+
+// Unprocessable makes an operation answer fields that need another value with 422 in place of 400. Machines that record need to
+// tell a body that no retry mends from one that was garbled on its way.
+func Unprocessable(op huma.Operation) huma.Operation {
+	if op.Metadata == nil {
+		op.Metadata = map[string]any{}
+	}
+	op.Metadata[unprocessable] = true
+	return op
+}
+
 // checkOperation runs once per operation, at start.
 func checkOperation(api *huma.OpenAPI, op *huma.Operation) {
 	if _, derived := op.Metadata["_convenience_id"]; derived || op.OperationID == "" {
@@ -75,7 +87,7 @@ func documentValidation(op *huma.Operation) {
 			named++
 		}
 	}
-	if named != 1 {
+	if named != 1 || op.Metadata[unprocessable] == true {
 		return
 	}
 	if op.Responses[ours] == nil {
@@ -116,9 +128,21 @@ func (a adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
 			handler(ctx)
 		}
 		if ctx.err != nil {
+			if op.Metadata[unprocessable] == true {
+				ctx.err = asUnprocessable(ctx.err)
+			}
 			humaecho.Unwrap(request).Error(ctx.err)
 		}
 	})
+}
+
+func asUnprocessable(err error) error {
+	if e := Of(err); e.Code == codeValidation {
+		moved := *e
+		moved.Status = http.StatusUnprocessableEntity
+		return &moved
+	}
+	return err
 }
 
 // checkContentType refuses a body that does not say what it is. A browser sends such a body, and text/plain, across

@@ -151,6 +151,30 @@ func TestIgnoreUnknown(t *testing.T) {
 	assert.Equal(t, map[string]string{"email": "This field is required."}, d.Errors)
 }
 
+func TestUnprocessable(t *testing.T) {
+	s := newServer()
+	documented := func(op huma.Operation) huma.Operation {
+		op.Errors = []int{400}
+		return op
+	}
+	s.register("/strict", documented)
+	s.register("/unprocessable", func(op huma.Operation) huma.Operation { return problem.Unprocessable(documented(op)) })
+	for body, status := range map[string]int{`{"email":"a@b.example"}`: 422, `{"email":"a@b.example"`: 400, `{"email":"a@b.example","password":"12345678"}`: 201} {
+		rec, d := s.do(t, jsonRequest("POST", "/unprocessable", body))
+		assert.Equal(t, status, rec.Code, rec.Body)
+		if status == 422 {
+			assert.Equal(t, "VALIDATION_ERROR", d.Code)
+			assert.Equal(t, map[string]string{"password": "This field is required."}, d.Errors)
+			assert.Equal(t, "Unprocessable Entity", d.Title)
+		}
+	}
+	rec, _ := s.do(t, jsonRequest("POST", "/strict", `{}`))
+	assert.Equal(t, 400, rec.Code, "others stay as they are")
+	responses := s.api.OpenAPI().Paths["/unprocessable"].Post.Responses
+	assert.Contains(t, responses, "422")
+	assert.NotContains(t, s.api.OpenAPI().Paths["/strict"].Post.Responses, "422")
+}
+
 func TestParameters(t *testing.T) {
 	s := newServer()
 	huma.Register(s.api, huma.Operation{OperationID: "list", Method: "GET", Path: "/things/{id}", RejectUnknownQueryParameters: true},

@@ -24,7 +24,8 @@ type problem struct {
 	Errors    map[string]string `json:"errors,omitempty" doc:"One sentence per field that needs another value."`
 	RequestID string            `json:"requestId,omitempty" doc:"Quote it when you report the problem."`
 
-	err error // what huma found or a handler returned; see newHumaError
+	err     error // what huma found or a handler returned; see newHumaError
+	members map[string]any
 }
 
 func show(e *Error, requestID string) problem {
@@ -34,8 +35,22 @@ func show(e *Error, requestID string) problem {
 	}
 	return problem{
 		Type: "about:blank", Title: title, Status: e.Status, Detail: e.Detail,
-		Code: e.Code, Message: e.Detail, Errors: e.Fields, RequestID: requestID,
+		Code: e.Code, Message: e.Detail, Errors: e.Fields, RequestID: requestID, members: e.Members,
 	}
+}
+
+// MarshalJSON adds the members behind those that every problem has.
+func (p problem) MarshalJSON() ([]byte, error) {
+	type plain problem
+	text, err := json.Marshal(plain(p))
+	if err != nil || len(p.members) == 0 {
+		return text, err
+	}
+	members, err := json.Marshal(p.members)
+	if err != nil {
+		return nil, err
+	}
+	return append(append(text[:len(text)-1], ','), members[1:]...), nil
 }
 
 // Handler is the server's only error writer outside the OAuth endpoints: handlers return errors, this renders them.

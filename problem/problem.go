@@ -23,12 +23,16 @@ import (
 // statusClientGone is what the log shows when the caller hung up before the answer; nobody receives it.
 const statusClientGone = 499
 
+const codeValidation = "VALIDATION_ERROR"
+
 // An Error is a failure that its caller is allowed to understand.
 type Error struct {
 	Status int
 	Code   string            // stable, UPPER_SNAKE, for programs
 	Detail string            // one safe sentence, for people
 	Fields map[string]string // field path to a sentence: "name", "redirectUris[2]", "query.limit", "path.id"
+	// Members are what else a program needs to know (RFC 9457 §3.2). Their names must not be those that every problem has.
+	Members map[string]any
 
 	header http.Header
 	cause  error // for the log only
@@ -41,7 +45,7 @@ func New(status int, code, detail string) *Error {
 
 // Invalid reports request fields that need another value: 400 VALIDATION_ERROR, as clients of the replaced system expect.
 func Invalid(fields map[string]string) *Error {
-	e := New(http.StatusBadRequest, "VALIDATION_ERROR", "The request has fields that need another value.")
+	e := New(http.StatusBadRequest, codeValidation, "The request has fields that need another value.")
 	e.Fields = fields
 	if len(fields) == 0 {
 		return e

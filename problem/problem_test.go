@@ -118,6 +118,17 @@ func TestErrorsByKind(t *testing.T) {
 }
 
 // A waiting time is rounded up, so that a caller who waits as told is served (RFC 6585 §4, RFC 9110 §10.2.3).
+// A program that was refused may need more than a code, such as how much is left.
+func TestMembers(t *testing.T) {
+	full := problem.New(409, "QUOTA_EXCEEDED", "Not enough is left.")
+	full.Members = map[string]any{"limit": 10, "resetAt": nil}
+	s := newServer()
+	s.GET("/", func(echo.Context) error { return full })
+	rec, d := s.do(t, httptest.NewRequest("GET", "/", nil))
+	assert.Equal(t, "QUOTA_EXCEEDED", d.Code)
+	assert.Contains(t, rec.Body.String(), `"limit":10,"resetAt":null}`)
+}
+
 func TestRetryAfter(t *testing.T) {
 	for err, want := range map[error]string{
 		problem.TooMany(1500 * time.Millisecond): "2",

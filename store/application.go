@@ -210,6 +210,9 @@ func (s *Store) UpdateApplication(ctx context.Context, a *Application) error {
 // DeleteApplication removes the application and all that belongs to it. Access tokens live on unless the caller revokes
 // the grants first, in the same transaction.
 func (s *Store) DeleteApplication(ctx context.Context, id string) error {
+	if err := s.db(ctx).Delete(&OutboxEvent{}, "application_id = ?", id).Error; err != nil {
+		return fmt.Errorf("delete events of application %s: %w", id, known(err))
+	}
 	res := s.db(ctx).Delete(&Application{}, "id = ?", id)
 	if res.Error != nil {
 		return fmt.Errorf("delete application %s: %w", id, known(res.Error))

@@ -11,6 +11,7 @@ const (
 	EventClientChanged      EventKind = "client.changed"      // ID is the client_id
 	EventApplicationChanged EventKind = "application.changed" // ID is the application's; it concerns all its clients
 	EventSigningKeysChanged EventKind = "signing_keys.changed"
+	EventOutboxFilled       EventKind = "outbox.filled"
 )
 
 // An Event tells this process of a committed write, so that what it keeps in memory obeys at once. Other replicas do not

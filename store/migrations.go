@@ -23,6 +23,7 @@ func migrations() []*gormigrate.Migration {
 		migration("2026-11-25-statistics", createStatistics),
 		migration("2026-11-26-covering", coverLists),
 		migration("2026-11-26-consumption", createConsumption),
+		migration("2026-11-26-webhooks", createWebhooks),
 	}
 }
 
@@ -502,7 +503,7 @@ CREATE INDEX grants_client_id ON grants (client_id, user_id);
 // No foreign keys: the ledger outlives the people in it, and a key would lock the row of a person at each of their records. What
 // ends with an application is purged in the background. An amount is two integers, see Amount. The period of a counter is that of
 // a quota, or empty for all time, which starts at the epoch; organization_id is empty for what a person used in all, and user_id
-// for what all people of an organization used. The counters and buckets leave room in their pages, so that an update stays in its page.
+// for what all people of an organization used. Periods is for the counters of all time: the periods that are counted beside. The counters and buckets leave room in their pages, so that an update stays in its page.
 const createConsumption = `
 CREATE TABLE consumption_records (
 	application_id text NOT NULL,
@@ -540,6 +541,7 @@ CREATE TABLE consumption_counters (
 	last_at TIME,
 	reset_at TIME,
 	notified bigint NOT NULL,
+	periods bigint NOT NULL,
 	PRIMARY KEY (application_id, user_id, organization_id, period, starts_at, key)
 );
 POSTGRES ALTER TABLE consumption_counters SET (fillfactor = 70);
@@ -573,6 +575,7 @@ CREATE TABLE consumption_reservations (
 	key text NOT NULL,
 	whole bigint NOT NULL,
 	micros bigint NOT NULL,
+	enforce boolean NOT NULL,
 	state text NOT NULL,
 	record_id text NOT NULL,
 	idempotency_key text NOT NULL,
@@ -584,4 +587,41 @@ CREATE TABLE consumption_reservations (
 CREATE UNIQUE INDEX consumption_reservations_idempotency_key ON consumption_reservations (application_id, idempotency_key) WHERE idempotency_key <> '';
 CREATE INDEX consumption_reservations_account ON consumption_reservations (application_id, account_user_id, account_organization_id, key, expires_at) WHERE state = 'open';
 CREATE INDEX consumption_reservations_expires_at ON consumption_reservations (expires_at);
+`
+
+// The outbox has no foreign key: it would have whoever writes an event wait for those who change the application. What
+// waits is in outbox_due, with the column by which some are passed over, and little else is ever in it.
+const createWebhooks = `
+CREATE TABLE webhooks (
+	application_id text PRIMARY KEY REFERENCES applications (id) ON DELETE CASCADE,
+	url text NOT NULL,
+	enabled boolean NOT NULL,
+	secret text NOT NULL,
+	previous_secret text NOT NULL,
+	previous_secret_until TIME,
+	created_at TIME NOT NULL,
+	updated_at TIME NOT NULL
+);
+
+CREATE TABLE outbox (
+	id text PRIMARY KEY,
+	kind text NOT NULL,
+	application_id text NOT NULL,
+	type text NOT NULL,
+	payload JSON NOT NULL,
+	status text NOT NULL,
+	attempts bigint NOT NULL,
+	sending boolean NOT NULL,
+	next_attempt_at TIME NOT NULL,
+	last_attempt_at TIME,
+	last_status bigint NOT NULL,
+	last_error text NOT NULL,
+	created_at TIME NOT NULL,
+	finished_at TIME
+);
+CREATE INDEX outbox_due ON outbox (next_attempt_at, id, application_id) WHERE status = 'pending';
+CREATE INDEX outbox_application_id ON outbox (application_id, created_at, id);
+CREATE INDEX outbox_status ON outbox (application_id, status, created_at, id);
+CREATE INDEX outbox_type ON outbox (application_id, type, created_at, id);
+CREATE INDEX outbox_finished_at ON outbox (finished_at) WHERE finished_at IS NOT NULL;
 `

@@ -33,6 +33,17 @@ type Feature struct {
 	Period string `json:"period,omitempty"`
 	// Hard quotas refuse what would exceed them; others only tell.
 	Hard bool `json:"hard,omitempty"`
+	// Thresholds of a quota are the percentages of its limit at which the application is told, ascending. Absent they are the
+	// usual ones (see NotifyAt); an empty list is none.
+	Thresholds []int `json:"thresholds,omitzero"`
+}
+
+// NotifyAt returns the percentages of the limit at which the application is told, ascending.
+func (f *Feature) NotifyAt() []int {
+	if f.Thresholds == nil {
+		return []int{80, 100}
+	}
+	return f.Thresholds
 }
 
 // Allows reports whether the feature lets its holder do something: it is true, some text, or has no limit or one above zero.

@@ -13,7 +13,7 @@ const (
 	// keepExpired is how long dead rows stay, for clocks that differ and for whoever has to find out what happened. It is
 	// far above the half hour for which a used authorization code must be recognised (RFC 6749 §4.1.2).
 	keepExpired = 24 * time.Hour
-	// keepEnded is how long the history of sessions, grants and invitations stays.
+	// keepEnded is how long the history of sessions, grants, invitations and webhooks stays.
 	keepEnded = 30 * 24 * time.Hour
 )
 
@@ -36,6 +36,7 @@ func (s *Store) Reap(ctx context.Context) error {
 		{"sign_in_throttles", keepExpired, s.PurgeAttempts},
 		{"sessions", keepEnded, s.PurgeSessions},
 		{"invitations", keepEnded, s.PurgeInvitations},
+		{"outbox", keepEnded, s.PurgeOutbox},
 		{"daily_statistics", keepStatistics, s.PurgeStatistics},
 	} {
 		if err := s.reap(ctx, kind.table, s.now().Add(-kind.keep), kind.purge); err != nil {

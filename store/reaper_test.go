@@ -157,6 +157,6 @@ func TestReapInBatches(t *testing.T) {
 		}
 		ctx, calls := storetest.Trace(f.Context())
 		require.NoError(f, f.Reap(ctx))
-		require.Len(f, calls.List(), 12*3, "one transaction of one statement per kind when there is nothing to do")
+		require.Len(f, calls.List(), 13*3, "one transaction of one statement per kind when there is nothing to do")
 	})
 }

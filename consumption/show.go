@@ -1,0 +1,72 @@
+package consumption
+
+import (
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"auth-service/store"
+)
+
+// A Moment is a time as the API writes it: RFC 3339 in UTC with milliseconds.
+type Moment struct{ time.Time }
+
+// MarshalJSON writes all three digits, also when they are zero.
+func (m Moment) MarshalJSON() ([]byte, error) { return []byte(`"` + m.text() + `"`), nil }
+
+func (m Moment) text() string { return m.UTC().Format("2006-01-02T15:04:05.000Z") }
+
+// Schema is that of a date-time.
+func (Moment) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeString, Format: "date-time"}
+}
+
+func nullableMoment(t *time.Time) *Moment {
+	if t == nil || t.IsZero() {
+		return nil
+	}
+	return &Moment{t.UTC()}
+}
+
+// A Decimal is an exact amount in an answer: a number with up to six decimals.
+type Decimal struct{ store.Amount }
+
+// Schema is that of a number.
+func (Decimal) Schema(huma.Registry) *huma.Schema { return &huma.Schema{Type: huma.TypeNumber} }
+
+func nullableDecimal(a *store.Amount) *Decimal {
+	if a == nil {
+		return nil
+	}
+	return &Decimal{*a}
+}
+
+// A Period is when something counts: from its start up to, and without, its end.
+type Period struct {
+	Start *Moment `json:"start" nullable:"true" doc:"Null for all time."`
+	End   *Moment `json:"end" nullable:"true" doc:"Null for all time."`
+}
+
+// Balance is how an account stands with a key.
+type Balance struct {
+	Total     Decimal  `json:"total" doc:"What counts in the period, of whoever is charged: the organization when the plan is its, else the person."`
+	Period    Period   `json:"period"`
+	Limit     *Decimal `json:"limit" nullable:"true" doc:"Null when the plan has none."`
+	Remaining *Decimal `json:"remaining" nullable:"true" doc:"What is left of the limit, reservations taken off; never below 0. Null without a limit."`
+	Exceeded  bool     `json:"exceeded" doc:"The total is above the limit."`
+}
+
+func showBalance(s *Standing) Balance {
+	return Balance{
+		Total: Decimal{s.Total}, Period: Period{nullableMoment(s.Start), nullableMoment(s.End)},
+		Limit: nullableDecimal(s.Limit), Remaining: nullableDecimal(s.Remaining()), Exceeded: s.Exceeded,
+	}
+}
+
+func orNull[T comparable](value T) *T {
+	var none T
+	if value == none {
+		return nil
+	}
+	return &value
+}
