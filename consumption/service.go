@@ -2,76 +2,144 @@ package consumption
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
+	"net/http"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"auth-service/problem"
 	"auth-service/store"
 )
 
-// A Service records what is used and says what is left. It works without Run, each call then has a transaction of its own.
+// A Service records what is used and says what is left. Without Run each call has a transaction of its own.
 type Service struct {
 	Store *store.Store
 	Now   func() time.Time
 	Log   zerolog.Logger
-	// MaxAge is how old a use may be when it is recorded, and MaxSkew how far in the future, for clocks that differ.
+	// MaxAge is how old a use may be when it is recorded, and MaxSkew how far in the future, for clocks that differ. Zero is any.
 	MaxAge, MaxSkew time.Duration
+	// Workers is how many transactions of Run may be under way on PostgreSQL; zero is a good number.
+	Workers int
+
+	queue queue
 }
 
-// Run gathers what is recorded at the same time into common transactions, until ctx ends and all that waits is written.
-func (s *Service) Run(ctx context.Context) { <-ctx.Done() }
+// now is the time as databases keep it.
+func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }
 
-// Record writes all of the uses, or none. An error is about one of them when it is a *UsageError or UsageErrors.
+// Record writes all of the uses, or none. UsageErrors are about single ones among them.
 func (s *Service) Record(ctx context.Context, c Caller, uses []Usage) ([]Recorded, error) {
-	var out []Recorded
-	err := s.Store.Tx(ctx, func(ctx context.Context) error {
-		out = nil
-		for i, u := range uses {
-			if _, err := s.Store.UserByID(ctx, u.UserID); errors.Is(err, store.ErrNotFound) {
-				return &UsageError{i, errUserNotFound}
-			} else if err != nil {
-				return err
-			}
-			total, err := s.Store.SimpleRecord(ctx, c.ApplicationID, c.ClientID, u.UserID, u.OrganizationID, u.Key, u.Amount, s.Now())
-			if err != nil {
-				return err
-			}
-			out = append(out, Recorded{ID: store.NewID(), Key: u.Key, Amount: u.Amount, Standing: Standing{Total: total}})
+	if len(uses) == 0 {
+		return nil, nil
+	}
+	var refused UsageErrors
+	timely := make([]Usage, len(uses)) // a copy, which outlives a caller who goes away
+	for i, u := range uses {
+		u.At = u.At.UTC().Truncate(time.Microsecond)
+		if err := s.checkTime(u.At); err != nil {
+			refused = append(refused, &UsageError{i, err})
 		}
+		timely[i] = u
+	}
+	if refused != nil {
+		return nil, refused
+	}
+	r := &request{caller: c, uses: timely}
+	if err := s.submit(ctx, shardOf(c, &timely[0]), &job{request: r}); err != nil {
+		return nil, err
+	}
+	return r.out, r.err
+}
+
+// shardOf is the account at which most callers may meet.
+func shardOf(c Caller, u *Usage) store.Account {
+	if u.OrganizationID != "" {
+		return store.Account{ApplicationID: c.ApplicationID, OrganizationID: u.OrganizationID}
+	}
+	return store.Account{ApplicationID: c.ApplicationID, UserID: u.UserID}
+}
+
+// checkTime refuses what was used too long ago, or too far in the future.
+func (s *Service) checkTime(at time.Time) error {
+	now := s.now()
+	switch {
+	case at.IsZero():
 		return nil
-	})
-	return out, err
+	case s.MaxAge > 0 && at.Before(now.Add(-s.MaxAge)):
+		return timeError("TIMESTAMP_TOO_OLD", "This is longer ago than "+s.MaxAge.String()+", so that it cannot be recorded any more.")
+	case s.MaxSkew > 0 && at.After(now.Add(s.MaxSkew)):
+		return timeError("TIMESTAMP_IN_FUTURE", "This is more than "+s.MaxSkew.String()+" in the future. Leave it out to record that something was used now.")
+	}
+	return nil
+}
+
+func timeError(code, sentence string) error {
+	e := problem.New(http.StatusUnprocessableEntity, code, sentence)
+	e.Fields = map[string]string{"timestamp": sentence}
+	return e
 }
 
 // Check says how the account that a use would be charged to stands, and whether the use would be recorded now. Nothing is
 // written. Of the standing only Exceeded takes the use into account.
 func (s *Service) Check(ctx context.Context, applicationID string, u Usage) (standing Standing, allowed bool, err error) {
-	return Standing{}, true, nil
+	now := s.now()
+	who := store.Account{ApplicationID: applicationID, UserID: u.UserID, OrganizationID: u.OrganizationID}
+	facts, err := s.Store.ConsumerFacts(ctx, []store.Account{who}, now)
+	if err != nil {
+		return Standing{}, false, err
+	}
+	switch {
+	case !facts[0].UserFound:
+		return Standing{}, false, errUserNotFound
+	case u.OrganizationID != "" && !facts[0].OrganizationFound:
+		return Standing{}, false, errOrganizationNotFound
+	}
+	standing, err = s.standingNow(ctx, chargedAccount(applicationID, &u, &facts[0]), &facts[0], u.Key, now)
+	if err != nil {
+		return Standing{}, false, err
+	}
+	if standing.Limit == nil {
+		return standing, true, nil
+	}
+	after := standing.Total.Add(u.Amount)
+	standing.Hard = standing.Hard || u.Enforce
+	allowed = !standing.Hard || after.Add(standing.Reserved).Compare(*standing.Limit) <= 0
+	standing.Exceeded = after.Compare(*standing.Limit) > 0
+	return standing, allowed, nil
 }
 
-// Reserve holds an amount against the limit until it is committed, released, or its lifetime is over.
-func (s *Service) Reserve(ctx context.Context, c Caller, u Usage, lifetime time.Duration) (*Reserved, error) {
-	return nil, errBusy
+// standingNow reads how an account stands with a key.
+func (s *Service) standingNow(ctx context.Context, account store.Account, facts *store.ConsumerFacts, key string, now time.Time) (Standing, error) {
+	quota, limit, err := quotaOf(facts, key)
+	if err != nil {
+		return Standing{}, err
+	}
+	id := counterNow(account, quota, key, now)
+	counters, err := s.Store.Counters(ctx, []store.CounterID{id})
+	if err != nil {
+		return Standing{}, err
+	}
+	var total, reserved store.Amount
+	if c := counters[id]; c != nil {
+		total = c.Charged
+	}
+	if facts.Reserving {
+		balance := store.Balance{Account: account, Key: key}
+		held, err := s.Store.Reserved(ctx, []store.Balance{balance}, now)
+		if err != nil {
+			return Standing{}, err
+		}
+		reserved = held[balance]
+	}
+	return standingOf(facts, quota, limit, id, total, reserved, quota != nil && quota.Hard), nil
 }
 
-// Commit records what a reservation was for: all of it when amount is nil. Metadata replaces the reservation's unless it is nil.
-func (s *Service) Commit(ctx context.Context, c Caller, id string, amount *store.Amount, metadata json.RawMessage) (*Recorded, error) {
-	return nil, errReservationNotFound
-}
-
-// Release gives up a reservation. One that was released or whose time ran out is none the worse for it.
-func (s *Service) Release(ctx context.Context, c Caller, id string) error {
-	return errReservationNotFound
-}
-
-// Reservation returns one of the application's reservations.
-func (s *Service) Reservation(ctx context.Context, applicationID, id string) (*Reserved, error) {
-	return nil, errReservationNotFound
-}
-
-// Reset begins the counters of an account's key anew and returns what the one that matters now showed.
-func (s *Service) Reset(ctx context.Context, actor store.Actor, account store.Account, key string) (previous store.Amount, at time.Time, err error) {
-	return store.Amount{}, s.Now(), nil
+// counterNow is the counter that matters for a quota now.
+func counterNow(account store.Account, quota *store.Feature, key string, now time.Time) store.CounterID {
+	id := store.CounterID{Account: account, Key: key}
+	if quota != nil {
+		id.Period = quota.Period
+	}
+	id.StartsAt, _ = store.PeriodAt(id.Period, now)
+	return id
 }

@@ -54,6 +54,7 @@ type ConsumptionCounter struct {
 	Tally
 	ResetAt  *time.Time
 	Notified int64 // the highest threshold, in percent of the limit, that was announced
+	Periods  int64 // of the counter of all time: bits of the periods that are counted beside, or were
 }
 
 // How long the part of history is that a bucket holds.
@@ -64,11 +65,16 @@ const (
 
 // A ConsumptionBucket is a part of an account's history of a key. Resets do not change it.
 type ConsumptionBucket struct {
+	BucketID
+	Tally
+}
+
+// A BucketID names the part of an account's history of a key that an hour or a day holds.
+type BucketID struct {
 	Account
 	Key      string
 	StartsAt time.Time
 	Width    string
-	Tally
 }
 
 // The states of a reservation. One that is open when its time runs out holds nothing any more.
@@ -88,6 +94,7 @@ type ConsumptionReservation struct {
 	Account        Account // whose limit it is held against
 	Key            string
 	Amount         Amount
+	Enforce        bool // what is committed above the amount is refused if it exceeds the limit
 	State          string
 	RecordID       string // of the record that it became
 	IdempotencyKey string

@@ -1,0 +1,200 @@
+package consumption
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"auth-service/store"
+)
+
+const (
+	// maxGroup is how many uses go into a transaction: more would not make it cheaper, but keep those in it waiting.
+	maxGroup = 500
+	// maxQueued is how many uses wait at most. Who comes then is told to come back.
+	maxQueued = 10_000
+	// maxWriting is how long a transaction may take, with all its tries.
+	maxWriting = 15 * time.Second
+	// maxSettling is how often a group is settled anew because another replica was faster with an idempotency key.
+	maxSettling = 10
+)
+
+// A queue gathers what is to be written. While a transaction is under way, what arrives waits and goes together into the next
+// one: the more callers there are, the less each costs, and one who comes alone does not wait. There is a line for each
+// worker, and an account is always in the same one, so that the workers of a process never wait for each other's locks.
+type queue struct {
+	mu      sync.RWMutex
+	lines   []chan *job // nil: nobody works
+	waiting atomic.Int64
+	seed    maphash.Seed
+}
+
+// A job is a request, which shares a transaction with others, or something that needs one of its own.
+type job struct {
+	request *request
+	alone   func(ctx context.Context) error
+	done    chan error // has room for the outcome, so that nobody waits for a caller who has gone
+}
+
+func (j *job) weight() int64 {
+	if j.request == nil {
+		return 1
+	}
+	return int64(len(j.request.uses))
+}
+
+// Run gathers what is recorded at the same time into common transactions, until ctx ends and all that waits is written.
+func (s *Service) Run(ctx context.Context) {
+	lines := make([]chan *job, s.workers())
+	var working sync.WaitGroup
+	for i := range lines {
+		lines[i] = make(chan *job, maxQueued)
+		working.Go(func() { s.work(context.WithoutCancel(ctx), lines[i]) })
+	}
+	s.queue.open(lines)
+	<-ctx.Done()
+	s.queue.close()
+	working.Wait()
+}
+
+// workers is how many write at the same time. SQLite has one writer. On PostgreSQL the second one works while the first waits
+// for the disk; more make smaller groups.
+func (s *Service) workers() int {
+	switch {
+	case s.Store.Dialect() == "sqlite":
+		return 1
+	case s.Workers > 0:
+		return s.Workers
+	}
+	return 2
+}
+
+func (q *queue) open(lines []chan *job) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.seed, q.lines = maphash.MakeSeed(), lines
+}
+
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, line := range q.lines {
+		close(line)
+	}
+	q.lines = nil
+}
+
+// put queues j and reports whether anybody will see to it.
+func (q *queue) put(account store.Account, j *job) (queued bool, err error) {
+	q.mu.RLock()
+	defer q.mu.RUnlock()
+	if q.lines == nil {
+		return false, nil
+	}
+	if q.waiting.Add(j.weight()) > maxQueued {
+		q.waiting.Add(-j.weight())
+		return false, errBusy
+	}
+	q.lines[maphash.Comparable(q.seed, account)%uint64(len(q.lines))] <- j // it has room for all that may wait
+	return true, nil
+}
+
+// gather waits for a job and takes with it what else is there. It returns nothing once the line is closed and empty.
+func (q *queue) gather(line <-chan *job) []*job {
+	first, open := <-line
+	if !open {
+		return nil
+	}
+	group, weight := []*job{first}, first.weight()
+	for weight < maxGroup {
+		select {
+		case next, open := <-line:
+			if !open {
+				q.waiting.Add(-weight)
+				return group
+			}
+			group, weight = append(group, next), weight+next.weight()
+		default:
+			q.waiting.Add(-weight)
+			return group
+		}
+	}
+	q.waiting.Add(-weight)
+	return group
+}
+
+// submit has a job done, and returns what is wrong with it. When ctx ends first it may be done all the same.
+func (s *Service) submit(ctx context.Context, account store.Account, j *job) error {
+	j.done = make(chan error, 1)
+	queued, err := s.queue.put(account, j)
+	if err != nil {
+		return err
+	}
+	if !queued {
+		s.write(ctx, []*job{j})
+	}
+	select {
+	case err := <-j.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Service) work(ctx context.Context, line <-chan *job) {
+	for group := s.queue.gather(line); group != nil; group = s.queue.gather(line) {
+		s.write(ctx, group)
+	}
+}
+
+// write does the jobs. The requests among them share a transaction.
+func (s *Service) write(ctx context.Context, jobs []*job) {
+	var requests []*job
+	for _, j := range jobs {
+		if j.request != nil {
+			requests = append(requests, j)
+		} else {
+			j.done <- s.transact(ctx, j.alone)
+		}
+	}
+	if len(requests) > 0 {
+		s.writeRequests(ctx, requests)
+	}
+}
+
+// writeRequests settles requests together, and one by one when that fails for a reason that may lie in one of them.
+func (s *Service) writeRequests(ctx context.Context, jobs []*job) {
+	requests := make([]*request, len(jobs))
+	for i, j := range jobs {
+		requests[i] = j.request
+	}
+	err := s.transact(ctx, func(ctx context.Context) error { return s.settle(ctx, requests) })
+	if err == nil || len(jobs) == 1 || errors.Is(err, store.ErrUnavailable) {
+		for _, j := range jobs {
+			j.done <- err
+		}
+		return
+	}
+	s.Log.Warn().Err(err).Int("requests", len(jobs)).Msg("usage could not be recorded together; trying one by one")
+	for _, j := range jobs {
+		j.done <- s.transact(ctx, func(ctx context.Context) error { return s.settle(ctx, []*request{j.request}) })
+	}
+}
+
+// transact runs fn in a transaction, and anew when another replica was faster with an idempotency key.
+func (s *Service) transact(ctx context.Context, fn func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, maxWriting)
+	defer cancel()
+	for try := 1; ; try++ {
+		err := s.Store.Tx(ctx, fn)
+		switch {
+		case errors.Is(err, store.ErrTotalTooLarge):
+			return errTotalTooLarge.Because(err)
+		case !errors.Is(err, store.ErrConflict) || try == maxSettling:
+			return err
+		}
+	}
+}

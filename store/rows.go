@@ -1,0 +1,163 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A manyStatement works on many rows of values at once, in the same words however many they are, so that it stays prepared.
+type manyStatement struct{ sqlite, postgres string }
+
+// many makes a statement of a query in which @rows stands for the rows, as x. Each of the columns is a name and a type of
+// PostgreSQL's. Other parameters come first, so many of them.
+func many(query string, others int, columns ...string) manyStatement {
+	names, arrays, extracts := make([]string, len(columns)), make([]string, len(columns)), make([]string, len(columns))
+	for i, column := range columns {
+		name, kind, _ := strings.Cut(column, " ")
+		names[i] = name
+		arrays[i] = fmt.Sprintf("$%d::%s[]", others+i+1, kind)
+		extracts[i] = fmt.Sprintf("value ->> %d AS %s", i, name)
+	}
+	return manyStatement{
+		sqlite: strings.Replace(query, "@rows", fmt.Sprintf("(SELECT %s FROM json_each($%d)) AS x", strings.Join(extracts, ", "), others+1), 1),
+		postgres: strings.Replace(query, "@rows", fmt.Sprintf("unnest(%s) AS x (%s)",
+			strings.Join(arrays, ", "), strings.Join(names, ", ")), 1),
+	}
+}
+
+// queryMany runs a statement of many for the rows, given as a list for each column: []string, []int64, []bool, []time.Time or
+// []*time.Time. It calls scan for each row of the result.
+func (s *Store) queryMany(ctx context.Context, m manyStatement, others []any, rows []any, scan func(row *sql.Rows) error) error {
+	query, args := s.bindMany(m, others, rows)
+	result, err := s.direct(ctx).QueryContext(ctx, query, args...)
+	if err != nil {
+		return known(err)
+	}
+	defer result.Close()
+	for result.Next() {
+		if err := scan(result); err != nil {
+			return known(err)
+		}
+	}
+	return known(result.Err())
+}
+
+// execMany is queryMany for a statement without a result. It returns how many rows were written.
+func (s *Store) execMany(ctx context.Context, m manyStatement, others []any, rows []any) (int64, error) {
+	query, args := s.bindMany(m, others, rows)
+	result, err := s.direct(ctx).ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, known(err)
+	}
+	written, err := result.RowsAffected()
+	return written, known(err)
+}
+
+func (s *Store) bindMany(m manyStatement, others []any, rows []any) (query string, args []any) {
+	if s.Dialect() == dialectPostgres {
+		return m.postgres, append(others, rows...)
+	}
+	return m.sqlite, append(others, rowsJSON(rows))
+}
+
+// rowsJSON turns columns into a JSON list of rows, for an engine without arrays.
+func rowsJSON(columns []any) string {
+	out := []byte{'['}
+	for i, n := 0, lengthOf(columns[0]); i < n; i++ {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, '[')
+		for j, column := range columns {
+			if j > 0 {
+				out = append(out, ',')
+			}
+			out = appendValue(out, column, i)
+		}
+		out = append(out, ']')
+	}
+	return string(append(out, ']'))
+}
+
+func lengthOf(column any) int {
+	switch list := column.(type) {
+	case []string:
+		return len(list)
+	case []int64:
+		return len(list)
+	}
+	panic(fmt.Sprintf("rows begin with %T", column))
+}
+
+func appendValue(out []byte, column any, i int) []byte {
+	switch list := column.(type) {
+	case []string:
+		return appendText(out, list[i])
+	case []int64:
+		return strconv.AppendInt(out, list[i], 10)
+	case []bool:
+		return strconv.AppendBool(out, list[i])
+	case []time.Time:
+		return strconv.AppendInt(out, list[i].UnixMicro(), 10)
+	case []*time.Time:
+		if list[i] == nil {
+			return append(out, "null"...)
+		}
+		return strconv.AppendInt(out, list[i].UnixMicro(), 10)
+	}
+	panic(fmt.Sprintf("rows have a column of %T", column))
+}
+
+// appendText writes a JSON string. Most are ids and keys, in which there is nothing to escape.
+func appendText(out []byte, text string) []byte {
+	for i := 0; i < len(text); i++ {
+		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			quoted, _ := json.Marshal(text) // text always encodes
+			return append(out, quoted...)
+		}
+	}
+	out = append(out, '"')
+	out = append(out, text...)
+	return append(out, '"')
+}
+
+// A moment scans a time that may be NULL, also where SQLite has forgotten that its integer is one: in what RETURNING returns
+// and aggregates compute.
+type moment struct{ into **time.Time }
+
+func (m moment) Scan(value any) error {
+	switch v := value.(type) {
+	case nil:
+		*m.into = nil
+		return nil
+	case int64:
+		t := time.UnixMicro(v).UTC()
+		*m.into = &t
+		return nil
+	case time.Time:
+		t := v.UTC()
+		*m.into = &t
+		return nil
+	}
+	return fmt.Errorf("time column holds %T", value)
+}
+
+// An instant is a moment that is never NULL.
+type instant struct{ into *time.Time }
+
+func (m instant) Scan(value any) error {
+	var at *time.Time
+	if err := (moment{&at}).Scan(value); err != nil {
+		return err
+	}
+	if at == nil {
+		return fmt.Errorf("time column holds nothing")
+	}
+	*m.into = *at
+	return nil
+}
