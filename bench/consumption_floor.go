@@ -58,7 +58,7 @@ func (f *bareInserts) commits(ctx context.Context, o options) (float64, string, 
 // at once.
 func (f *bareInserts) rows(ctx context.Context, o options) (float64, string, error) {
 	const perStatement = 500
-	insert := insertRows(perStatement)
+	insert := f.insertRows(perStatement)
 	connections := 2
 	if f.sqlite {
 		connections = 1
@@ -76,20 +76,23 @@ func (f *bareInserts) rows(ctx context.Context, o options) (float64, string, err
 	return rate, fmt.Sprintf("insert, %d connections", connections), err
 }
 
-// insertRows is a statement that puts so many rows into the ledger.
-func insertRows(rows int) string {
+// insertRows is a statement that puts so many rows into the ledger. SQLite's driver looks for a numbered parameter among all.
+func (f *bareInserts) insertRows(rows int) string {
 	columns := strings.Count(recordColumns, ",") + 1
 	var b strings.Builder
 	b.WriteString("INSERT INTO consumption_records (" + recordColumns + ") VALUES ")
 	for i := range rows * columns {
-		separator := ","
+		separator, parameter := ",", fmt.Sprintf("$%d", i+1)
 		switch {
 		case i == 0:
 			separator = "("
 		case i%columns == 0:
 			separator = "),("
 		}
-		fmt.Fprintf(&b, "%s$%d", separator, i+1)
+		if f.sqlite {
+			parameter = "?"
+		}
+		b.WriteString(separator + parameter)
 	}
 	return b.String() + ")"
 }

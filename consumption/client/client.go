@@ -9,6 +9,7 @@ package client
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -68,8 +69,11 @@ func set[T ~int | ~int64](option *T, value T) {
 	}
 }
 
-// BatchSize is how many records the server takes at once.
-const BatchSize = 500
+// What the server takes at once, unless it is configured to take less.
+const (
+	batchRecords = 500
+	batchBytes   = 1 << 20
+)
 
 // A Record is one use of something by somebody.
 type Record struct {
@@ -118,25 +122,48 @@ func (c *Client) Record(ctx context.Context, r Record) (Recorded, error) {
 	return answer, err
 }
 
-// RecordAll counts several uses, BatchSize of them at a time; each batch is recorded whole or not at all. Records without
-// an idempotency key get one, in the given list: after an error the same list can be given again, and what was recorded
-// is not counted twice. The answers are in the order of the records; with an error, they are those of the batches before.
+// RecordAll counts several uses, up to 500 of them at a time; what goes together is recorded whole or not at all. Records
+// without an idempotency key get one, in the given list: after an error the same list can be given again, and what was
+// recorded is not counted twice. The answers are in the order of the records; with an error, they are those before it.
 func (c *Client) RecordAll(ctx context.Context, records []Record) ([]Recorded, error) {
+	texts := make([]json.RawMessage, len(records))
 	for i := range records {
 		if records[i].IdempotencyKey == "" {
 			records[i].IdempotencyKey = NewIdempotencyKey()
 		}
+		text, err := json.Marshal(records[i])
+		if err != nil {
+			return nil, fmt.Errorf("record %d: %w", i, err)
+		}
+		texts[i] = text
 	}
 	answers := make([]Recorded, 0, len(records))
-	for from := 0; from < len(records); from += BatchSize {
-		batch := records[from:min(from+BatchSize, len(records))]
+	for len(answers) < len(texts) {
+		batch := batchOf(texts[len(answers):])
 		var answer struct{ Records []Recorded }
-		if err := c.call(ctx, http.MethodPost, "", map[string]any{"records": batch}, &answer); err != nil {
-			return answers, fmt.Errorf("records %d to %d: %w", from, from+len(batch)-1, err)
+		err := c.call(ctx, http.MethodPost, "", map[string]any{"records": batch}, &answer)
+		if err == nil && len(answer.Records) != len(batch) {
+			err = fmt.Errorf("%d records were answered by %d", len(batch), len(answer.Records))
+		}
+		if err != nil {
+			return answers, fmt.Errorf("records %d to %d: %w", len(answers), len(answers)+len(batch)-1, err)
 		}
 		answers = append(answers, answer.Records...)
 	}
 	return answers, nil
+}
+
+// batchOf returns as many as go into one request, at least one.
+func batchOf(texts []json.RawMessage) []json.RawMessage {
+	const frame = len(`{"records":[]}`)
+	size := frame
+	for i, text := range texts {
+		size += len(text) + len(",")
+		if i > 0 && (i == batchRecords || size > batchBytes) {
+			return texts[:i]
+		}
+	}
+	return texts
 }
 
 // A Question asks whether somebody may use so much.

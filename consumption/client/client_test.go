@@ -206,32 +206,58 @@ func TestTokenIsShared(t *testing.T) {
 	})
 }
 
+// all answers a batch.
+func all(w http.ResponseWriter, batch int) {
+	_, _ = io.WriteString(w, `{"records":[`+strings.Repeat(`{"id":"1"},`, batch-1)+`{"id":"1"}]}`)
+}
+
 func TestBatchesAreSplit(t *testing.T) {
 	many := make([]client.Record, 1100)
 	for i := range many {
 		many[i] = client.Record{UserID: "ada", Key: "api_calls"}
 	}
 	many[7].IdempotencyKey = "mine"
-	answer := func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{"records":[{"id":"1"}]}`) }
+	answer := func(w http.ResponseWriter) { all(w, 500) }
 	scripted(t, []func(http.ResponseWriter){answer, answer, status(409)}, func(t *testing.T, c *client.Client, s *script) {
 		answers, err := c.RecordAll(t.Context(), many)
 		assert.ErrorContains(t, err, "records 1000 to 1099: 409")
-		assert.Len(t, answers, 2, "those of the batches before")
-		var sizes []int
+		assert.Len(t, answers, 1000, "those before it")
 		keys := map[string]bool{}
-		for _, body := range s.bodies {
-			var batch struct{ Records []client.Record }
-			require.NoError(t, json.Unmarshal([]byte(body), &batch))
-			sizes = append(sizes, len(batch.Records))
-			for _, r := range batch.Records {
+		for i, batch := range s.batches(t) {
+			assert.Len(t, batch, []int{500, 500, 100}[i])
+			for _, r := range batch {
 				keys[r.IdempotencyKey] = true
 			}
 		}
-		assert.Equal(t, []int{500, 500, 100}, sizes)
 		assert.Len(t, keys, len(many))
 		assert.Equal(t, "mine", many[7].IdempotencyKey)
 		assert.True(t, keys[many[0].IdempotencyKey], "the caller has the keys, to give the list again")
 	})
+}
+
+// 500 records with all the metadata that they may have are more than the server reads.
+func TestBatchesFitIntoARequest(t *testing.T) {
+	many := make([]client.Record, 400)
+	for i := range many {
+		many[i] = client.Record{UserID: "ada", Key: "api_calls", Metadata: map[string]any{"note": strings.Repeat("x", 4000)}}
+	}
+	scripted(t, []func(http.ResponseWriter){func(w http.ResponseWriter) { all(w, 255) }, status(409)}, func(t *testing.T, c *client.Client, s *script) {
+		_, err := c.RecordAll(t.Context(), many)
+		assert.ErrorContains(t, err, "records 255 to 399: 409")
+		assert.Equal(t, 2, len(s.bodies))
+		assert.LessOrEqual(t, len(s.bodies[0]), 1<<20)
+	})
+}
+
+// batches are the lists of records that were sent.
+func (s *script) batches(t *testing.T) (out [][]client.Record) {
+	t.Helper()
+	for _, body := range s.bodies {
+		var batch struct{ Records []client.Record }
+		require.NoError(t, json.Unmarshal([]byte(body), &batch))
+		out = append(out, batch.Records)
+	}
+	return out
 }
 
 func TestOptions(t *testing.T) {

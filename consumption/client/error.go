@@ -48,6 +48,7 @@ const (
 	ErrUserNotFound         = code("USER_NOT_FOUND")
 	ErrOrganizationNotFound = code("ORGANIZATION_NOT_FOUND")
 	ErrIdempotencyKeyReused = code("IDEMPOTENCY_KEY_REUSED") // for something else than this record
+	ErrReservationNotFound  = code("RESERVATION_NOT_FOUND")  // or another application's
 	ErrReservationExpired   = code("RESERVATION_EXPIRED")    // what was used is to be recorded by Record
 	ErrReservationReleased  = code("RESERVATION_RELEASED")
 	ErrReservationCommitted = code("RESERVATION_COMMITTED")

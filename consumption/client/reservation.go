@@ -26,6 +26,7 @@ type Reservation struct {
 	Amount    Amount    `json:"amount"`
 	ExpiresAt time.Time `json:"expiresAt"`
 	State     string    `json:"state"`
+	Duplicate bool      `json:"duplicate"` // it was made before, under the same idempotency key
 	Total     Amount    `json:"total"`
 	Reserved  Amount    `json:"reserved"` // by all open ones of the account
 	Period    Period    `json:"period"`
