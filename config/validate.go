@@ -290,8 +290,8 @@ func (l *loader) validateLifetimes() {
 		{"organizations.invitation_lifetime", c.Organizations.InvitationLifetime, time.Minute, 30 * day},
 		{"consumption.retention", c.Consumption.Retention, day, 20 * year},
 		{"consumption.hourly_retention", c.Consumption.HourlyRetention, 2 * day, 20 * year},
-		{"consumption.max_age", c.Consumption.MaxAge, 0, year},
-		{"consumption.max_skew", c.Consumption.MaxSkew, 0, time.Hour},
+		{"consumption.max_age", c.Consumption.MaxAge, time.Minute, year},
+		{"consumption.max_skew", c.Consumption.MaxSkew, time.Second, time.Hour},
 		{"shutdown_timeout", c.ShutdownTimeout, 0, 10 * time.Minute},
 	} {
 		if d.value < d.low || d.value > d.high {
