@@ -32,7 +32,7 @@ const requestTimeout = 30 * time.Second
 const importRoute = "/api/admin/users/import"
 
 // streams are the routes that send for as long as somebody reads, or read for as long as somebody sends. Each bounds its own steps.
-var streams = []string{"/api/admin/audit/export", "/api/admin/users/export", importRoute}
+var streams = []string{"/api/admin/audit/export", "/api/admin/users/export", "/api/consumption/export", importRoute}
 
 // oauthEndpoints are the routes that other sites' pages call or post forms to by design. Each decides by the client's
 // credentials or asks the person, never by the cookie alone. Their errors have the shape of RFC 6749.

@@ -109,7 +109,8 @@ func run(ctx context.Context, cfg *config.Config, out, logs io.Writer, ready fun
 		Store: db, MaxAge: cfg.Consumption.MaxAge, MaxSkew: cfg.Consumption.MaxSkew, Now: time.Now, Log: log,
 	}
 	applications := &consumption.Handler{
-		Service: usage, Store: db, Sessions: people.Sessions, Tokens: provider, SameOrigin: people.Origins.SameOrigin, Now: time.Now, Log: log,
+		Service: usage, Store: db, Sessions: people.Sessions, Tokens: provider, SameOrigin: people.Origins.SameOrigin,
+		Retention: cfg.Consumption.Retention, HourlyRetention: cfg.Consumption.HourlyRetention, Now: time.Now, Log: log,
 	}
 	health := &health{Store: db, Started: started}
 

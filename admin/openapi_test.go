@@ -18,6 +18,7 @@ import (
 
 	"auth-service/account"
 	"auth-service/admin"
+	"auth-service/consumption"
 	"auth-service/problem"
 )
 
@@ -29,6 +30,7 @@ func documented() *echo.Echo {
 	api := problem.NewAPI(e, "Test", "0")
 	(&account.Service{}).Mount(e, api)
 	(&admin.Handler{}).Mount(api)
+	(&consumption.Handler{}).Mount(api)
 	admin.DescribeOAuth(api)
 	(&admin.Document{API: api}).Mount(e)
 	return e

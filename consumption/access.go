@@ -29,7 +29,7 @@ var (
 	errMachineOnly = problem.New(http.StatusForbidden, "MACHINE_ONLY",
 		"Only an application may do this, with a token of the client_credentials grant; this one is a person's.")
 	errForeign = problem.New(http.StatusForbidden, "FOREIGN_APPLICATION",
-		"The token belongs to another application: leave applicationId out, or use a client of that application.")
+		"The token belongs to another application. Use a client of the one that this is about.")
 	errForbidden = problem.New(http.StatusForbidden, "FORBIDDEN", "This usage is not yours to see or to change.")
 )
 

@@ -40,7 +40,7 @@ type Standing struct {
 }
 
 // Remaining is what is left of the limit, nil without one.
-func (s *Standing) Remaining() *store.Amount {
+func (s Standing) Remaining() *store.Amount {
 	if s.Limit == nil {
 		return nil
 	}

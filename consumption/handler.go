@@ -36,8 +36,10 @@ type Handler struct {
 	// SameOrigin guards what the session cookie authorizes against other sites' pages. Requests with a bearer token do
 	// without: no page can make a browser send one.
 	SameOrigin echo.MiddlewareFunc
-	Now        func() time.Time
-	Log        zerolog.Logger
+	// Retention is how long records are kept, and HourlyRetention how long the history is kept by the hour.
+	Retention, HourlyRetention time.Duration
+	Now                        func() time.Time
+	Log                        zerolog.Logger
 }
 
 // Mount registers the routes with the API that also has the others, so that one document describes all of them.
@@ -47,6 +49,11 @@ func (h *Handler) Mount(api huma.API) {
 	h.mountRecords(machines)
 	h.mountChecks(machines)
 	h.mountReservations(machines)
+	all := huma.NewGroup(api, "/api/consumption")
+	all.UseMiddleware(h.admit(api, anybody))
+	h.mountReports(all)
+	h.mountResets(all)
+	h.mountExport(all)
 }
 
 // operation fills in what all routes here have in common.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -45,10 +47,13 @@ type token struct {
 	scopes       []string
 }
 
-// tokens are the access tokens that this test issued. The real ones are tested in package oauth.
+// issued are the access tokens of a test. The real ones are tested in package oauth.
+type issued map[string]token
+
 type tokens struct {
-	store  *store.Store
-	issued map[string]token
+	store *store.Store
+	issued
+	once *atomic.Int64 // how often the token "once" is still good
 }
 
 func (t tokens) Authenticate(ctx context.Context, raw string) (string, string, []string, error) {
@@ -56,7 +61,7 @@ func (t tokens) Authenticate(ctx context.Context, raw string) (string, string, [
 		return "", "", nil, store.ErrUnavailable
 	}
 	found, ok := t.issued[raw]
-	if !ok {
+	if !ok || raw == "once" && t.once.Add(-1) < 0 {
 		return "", "", nil, errors.New("unknown token")
 	}
 	return found.user, found.client, found.scopes, nil
@@ -99,25 +104,27 @@ type server struct {
 	echo     *echo.Echo
 	clock    *ticker
 	service  *consumption.Service
-	tokens   map[string]token
+	tokens   issued
+	once     *atomic.Int64
 	crm, erp *store.Application
 	log      *strings.Builder
 }
 
 func newServer(t *testing.T, s *store.Store, clock *ticker) *server {
 	t.Helper()
-	srv := &server{T: t, store: s, echo: echo.New(), clock: clock, log: &strings.Builder{}}
-	srv.tokens = map[string]token{
+	srv := &server{T: t, store: s, echo: echo.New(), clock: clock, log: &strings.Builder{}, once: &atomic.Int64{}}
+	srv.tokens = issued{
 		"crm": {"", "crm-service", nil}, "erp": {"", "erp-service", nil}, "console": {"", "crm-console", []string{"admin"}},
 		"ann-at-crm": {"ann", "crm-web", []string{"openid"}}, "ann-at-erp": {"ann", "erp-service", []string{"openid"}},
 		"alice-at-erp": {"alice", "erp-service", []string{"openid", "admin"}}, "alice-narrow": {"alice", "erp-service", []string{"openid"}},
-		"off": {"", "crm-off", nil},
+		"off": {"", "crm-off", nil}, "once": {"", "crm-service", nil},
 	}
 	srv.echo.HTTPErrorHandler = problem.Handler(zerolog.New(srv.log).Level(zerolog.WarnLevel))
 	srv.echo.Use(middleware.RequestID())
 	srv.service = &consumption.Service{Store: s, Now: clock.now, MaxAge: 7 * 24 * time.Hour, MaxSkew: 5 * time.Minute}
 	h := &consumption.Handler{
-		Service: srv.service, Store: s, Sessions: sessions{s}, Tokens: tokens{s, srv.tokens}, SameOrigin: sameOrigin, Now: clock.now,
+		Service: srv.service, Store: s, Sessions: sessions{s}, Tokens: tokens{s, srv.tokens, srv.once}, SameOrigin: sameOrigin,
+		Retention: 400 * 24 * time.Hour, HourlyRetention: 90 * 24 * time.Hour, Now: clock.now,
 	}
 	h.Mount(problem.NewAPI(srv.echo, "Test", "0"))
 	for id, role := range map[string]string{"root": store.RoleSuperadmin, "alice": store.RoleAdmin, "ann": store.RoleUser, "bob": store.RoleUser, "eve": store.RoleUser} {
@@ -231,3 +238,5 @@ func text(t require.TestingT, v any) string {
 	require.NoError(t, err)
 	return string(out)
 }
+
+func sorted[V any](of map[string]V) []string { return slices.Sorted(maps.Keys(of)) }

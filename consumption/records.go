@@ -29,7 +29,7 @@ type UseInput struct {
 	Key            string   `json:"key" minLength:"1" maxLength:"64" doc:"What was used: ^[a-z0-9][a-z0-9_.:-]{0,63}$, the key of the plan's quota if there is one."`
 	Amount         Quantity `json:"amount,omitempty" doc:"Above 0, up to 1000000000000, with up to 6 decimals, as a number or as text; 1 when it is left out. It is never rounded."`
 	OrganizationID string   `json:"organizationId,omitempty" maxLength:"255" doc:"For whom the person used it."`
-	Timestamp      Instant  `json:"timestamp,omitempty" doc:"When it was used; now when it is left out. It counts in the period around it."`
+	Timestamp      Instant  `json:"timestamp,omitempty" doc:"When it was used; now when it is left out. It counts in the period around it. At most consumption.max_age ago (7 days) and consumption.max_skew ahead (5 minutes)."`
 	Metadata       Metadata `json:"metadata,omitempty" doc:"Anything about it; up to 4096 bytes of JSON."`
 	IdempotencyKey string   `json:"idempotencyKey,omitempty" minLength:"1" maxLength:"255" doc:"1 to 255 visible ASCII characters, different for each use. The same use with the same key counts once and gets the first answer again."`
 	Enforce        *bool    `json:"enforce,omitempty" doc:"Refuse what would exceed the limit, also where the plan's quota is not hard."`
@@ -193,6 +193,9 @@ func (h *Handler) own(ctx context.Context, caller *requester, in *RecordInput) e
 func (h *Handler) names(ctx context.Context, ref string, a *store.Application) (bool, error) {
 	if ref == a.ID || ref == a.Slug {
 		return true, nil
+	}
+	if !printable(ref) {
+		return false, nil
 	}
 	other, err := h.Tokens.ApplicationOf(ctx, ref)
 	if errors.Is(err, store.ErrNotFound) {

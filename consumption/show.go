@@ -70,3 +70,10 @@ func orNull[T comparable](value T) *T {
 	}
 	return &value
 }
+
+func orEmpty(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return *text
+}

@@ -180,7 +180,7 @@ func Responses(things, schema string, columns []string) map[string]*huma.Respons
 		Content: map[string]*huma.MediaType{
 			TypeCSV: text("One line for each, after one with the names of the columns: " + strings.Join(columns, ", ") +
 				". A value that a spreadsheet would run as a formula has an apostrophe before it."),
-			TypeJSONL: text("One " + schema + " per line, as in the list."),
+			TypeJSONL: text("One " + schema + " per line."),
 		},
 		Headers: map[string]*huma.Param{"Content-Disposition": {
 			Description: "attachment, with the name of a file.", Schema: &huma.Schema{Type: huma.TypeString},

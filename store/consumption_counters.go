@@ -187,6 +187,12 @@ func (s *Store) Counters(ctx context.Context, ids []CounterID) (map[CounterID]*C
 	if err != nil {
 		return nil, fmt.Errorf("read counters: %w", err)
 	}
+	return s.completed(ctx, found, ids)
+}
+
+// completed returns those of the counters that were found, and works out from history which of the others there would be. Their
+// heads are among those found.
+func (s *Store) completed(ctx context.Context, found map[CounterID]*ConsumptionCounter, ids []CounterID) (map[CounterID]*ConsumptionCounter, error) {
 	var missing []CounterID
 	out := make(map[CounterID]*ConsumptionCounter, len(ids))
 	for _, id := range ids {

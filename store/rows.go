@@ -34,6 +34,11 @@ func many(query string, others int, columns ...string) manyStatement {
 // []*time.Time. It calls scan for each row of the result.
 func (s *Store) queryMany(ctx context.Context, m manyStatement, others []any, rows []any, scan func(row *sql.Rows) error) error {
 	query, args := s.bindMany(m, others, rows)
+	return s.queryRows(ctx, query, args, scan)
+}
+
+// queryRows runs a statement and calls scan for each row of its result.
+func (s *Store) queryRows(ctx context.Context, query string, args []any, scan func(row *sql.Rows) error) error {
 	result, err := s.direct(ctx).QueryContext(ctx, query, args...)
 	if err != nil {
 		return known(err)
