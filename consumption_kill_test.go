@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/cookiejar"
 	"os"
 	"os/exec"
 	"strings"
@@ -105,10 +104,9 @@ type task []client.Record
 type crash struct {
 	*testing.T
 	*victim
+	shop   *shop
 	ledger *sql.DB // past the server
 	client *client.Client
-	people []string
-	acme   string // an organization that pays for its people
 
 	mu           sync.Mutex
 	acknowledged map[string]client.Amount // by idempotency key
@@ -121,7 +119,7 @@ type death struct{ kill, revive func() }
 const (
 	crashCallers = 24
 	crashTasks   = 150 // before each death
-	crashLimit   = 100 // of the hard quota
+	crashLimit   = 100 // of the shop's exports
 )
 
 // A killed process must lose nothing that it acknowledged and count nothing twice, whether it is the server or the database,
@@ -144,27 +142,10 @@ func TestUsageSurvivesKills(t *testing.T) {
 func newCrash(t *testing.T, databaseURL string) *crash {
 	t.Helper()
 	c := &crash{T: t, victim: newVictim(t, databaseURL), acknowledged: map[string]client.Amount{}, refused: map[string]bool{}}
-	jar, err := cookiejar.New(nil)
-	require.NoError(t, err)
-	console := &instance{t: t, url: "http://" + c.address, address: c.address, client: &http.Client{Jar: jar}}
-	made := func(method, path, body string) map[string]any {
-		r := console.do(method, path, body)
-		require.Less(t, r.StatusCode, 300, r.body)
-		return r.json(t)
-	}
-	made("POST", "/api/auth/sign-in/email", `{"email":"root@example.org","password":"`+matrixPassword+`"}`)
-	for _, name := range []string{"ann", "bob", "cid"} {
-		person := made("POST", "/api/admin/users", `{"name":"`+name+`","email":"`+name+`@example.org","password":"`+matrixPassword+`"}`)
-		c.people = append(c.people, person["id"].(string))
-	}
-	app := made("POST", "/api/admin/applications", `{"name":"Shop","slug":"shop","type":"m2m"}`)
-	made("POST", "/api/admin/applications/shop/plans", fmt.Sprintf(`{"key":"metered","name":"Metered","isDefault":true,"features":[
-		{"key":"calls","type":"quota","value":50,"period":"month"},{"key":"exports","type":"quota","value":%d,"period":"year","hard":true}]}`, crashLimit))
-	c.acme = made("POST", "/api/admin/organizations", `{"name":"Acme","slug":"acme","ownerId":"`+c.people[0]+`"}`)["id"].(string)
-	made("PUT", "/api/admin/organizations/acme/applications/shop/plan", `{"plan":"metered"}`)
-
+	c.shop = newShop(t, &instance{t: t, url: "http://" + c.address, address: c.address})
+	var err error
 	c.client, err = client.New(client.Options{
-		BaseURL: console.url, ClientID: app["clientId"].(string), ClientSecret: app["clientSecret"].(string), Tries: 1, // what becomes of a try is ours to see
+		BaseURL: c.shop.url, ClientID: c.shop.clientID, ClientSecret: c.shop.secret, Tries: 1, // what becomes of a try is ours to see
 	})
 	require.NoError(t, err)
 	driver, source := "pgx", databaseURL
@@ -206,7 +187,7 @@ func (c *crash) survive(deaths ...death) {
 
 // tasks are singles and batches of people, for themselves and for an organization, within a soft quota, a hard one and none.
 func (c *crash) tasks(round int) []task {
-	keys, amounts := []string{"calls", "exports", "storage"}, []client.Amount{"0.1", "2.5", "0.000001", "1"}
+	keys, amounts := []string{"api_calls", "exports", "storage"}, []client.Amount{"0.1", "2.5", "0.000001", "1"}
 	out := make([]task, crashTasks)
 	for i := range out {
 		size := 1
@@ -216,10 +197,10 @@ func (c *crash) tasks(round int) []task {
 		for n := range size {
 			j := i + n
 			r := client.Record{
-				UserID: c.people[j%len(c.people)], Key: keys[j/3%len(keys)], Amount: amounts[j%len(amounts)], IdempotencyKey: fmt.Sprintf("%d-%d-%d", round, i, n),
+				UserID: c.shop.people[j%len(c.shop.people)], Key: keys[j/3%len(keys)], Amount: amounts[j%len(amounts)], IdempotencyKey: fmt.Sprintf("%d-%d-%d", round, i, n),
 			}
 			if j%5 == 0 {
-				r.OrganizationID = c.acme
+				r.OrganizationID = c.shop.acme
 			}
 			out[i] = append(out[i], r)
 		}
