@@ -131,7 +131,8 @@ func run(ctx context.Context, cfg *config.Config, out, logs io.Writer, ready fun
 	running.Go(func() { provider.Run(background) })
 	recording, stopRecording := context.WithCancel(context.WithoutCancel(ctx)) // until the last request has its answer
 	running.Go(func() { usage.Run(recording) })
-	running.Go(func() { reap(background, db, log) })
+	keep := store.Retention{Records: cfg.Consumption.Retention, Hours: cfg.Consumption.HourlyRetention}
+	running.Go(func() { reap(background, db, keep, log) })
 	running.Go(func() { flushCounters(background, counters, log) })
 	defer flushLast(ctx, counters, log) // when nothing counts any more
 	defer running.Wait()
@@ -227,7 +228,7 @@ func listen(ctx context.Context, cfg *config.Config) (net.Listener, error) {
 }
 
 // reap deletes dead rows until ctx ends, at intervals that differ, so that replicas keep out of each other's way.
-func reap(ctx context.Context, db *store.Store, log zerolog.Logger) {
+func reap(ctx context.Context, db *store.Store, keep store.Retention, log zerolog.Logger) {
 	const every = 10 * time.Minute
 	for {
 		select {
@@ -235,7 +236,7 @@ func reap(ctx context.Context, db *store.Store, log zerolog.Logger) {
 			return
 		case <-time.After(every/2 + rand.N(every)):
 		}
-		if err := db.Reap(ctx); err != nil && ctx.Err() == nil {
+		if err := db.Reap(ctx, keep); err != nil && ctx.Err() == nil {
 			log.Warn().Err(err).Msg("dead rows could not be deleted; tried again later")
 		}
 	}

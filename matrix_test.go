@@ -130,9 +130,9 @@ var pathParameter = regexp.MustCompile(`{(\w+)}`)
 
 // fill puts the victim's ids into a path; of other in place of the first one, where that is not empty.
 func (m *matrix) fill(path, other string) string {
-	parents := map[string]string{"applications": "crm", "users": m.ids["member"], "organizations": m.victim.id}
+	parents := map[string]string{"applications": "crm", "users": m.ids["member"], "organizations": m.victim.id, "reservations": "none"}
 	children := map[string]string{"key": "thing", "clientId": m.crmsClient, "sessionId": m.victimSession, "appId": "crm",
-		"member": m.victim.member, "invitation": m.victim.invitation}
+		"member": m.victim.member, "invitation": m.victim.invitation, "userId": m.ids["member"], "organizationId": m.victim.id}
 	first := true
 	parts := strings.Split(path, "/")
 	for i, part := range parts {
@@ -188,12 +188,16 @@ func TestEveryRouteAsksWhoCalls(t *testing.T) {
 		for _, r := range m.routes {
 			name := r.method + " " + r.path
 			if !strings.HasPrefix(r.path, "/api/admin/") {
-				if len(r.security) != 1 || r.security[0]["session"] == nil || strings.Contains(r.path, "/requests/") { // those say 404 of a request that is none
+				usage := strings.HasPrefix(r.path, "/api/consumption")
+				if !usage && (len(r.security) != 1 || r.security[0]["session"] == nil) || strings.Contains(r.path, "/requests/") { // those say 404 of a request that is none
 					continue
 				}
 				query, body := m.everything()
 				got := m.as("", r.method, m.fill(r.path, "")+"?"+query, body)
 				assert.Equal(m.t, 401, got.StatusCode, "%s without a session: %s", name, got.body)
+				if usage {
+					m.refuseUsage(r)
+				}
 				continue
 			}
 			for caller, status := range map[string]int{"": 401, "nobody": 403, "member": 403, "owner": 403, "rival": 403} {
@@ -212,6 +216,18 @@ func TestEveryRouteAsksWhoCalls(t *testing.T) {
 		// An admin exported people, which is recorded; everything else is as it was.
 		assert.Equal(m.t, withoutAudit(before), withoutAudit(m.state()))
 	})
+}
+
+// refuseUsage tries to learn or change what the victim used: neither people elsewhere nor another application may.
+func (m *matrix) refuseUsage(r route) {
+	for _, caller := range []string{"rival", "nobody"} {
+		got := m.as(caller, r.method, m.fill(r.path, ""), "")
+		assert.Equal(m.t, 403, got.StatusCode, "%s %s as %s: %s", r.method, r.path, caller, got.body)
+	}
+	if strings.Contains(r.path, "{appId}") {
+		got := m.as("", r.method, strings.Replace(m.fill(r.path, ""), "/crm", "/other", 1), "", "Authorization", "Bearer "+m.narrow)
+		assert.Equal(m.t, 403, got.StatusCode, "%s %s by another application: %s", r.method, r.path, got.body)
+	}
 }
 
 func withoutAudit(state string) string {

@@ -104,6 +104,7 @@ type server struct {
 	echo     *echo.Echo
 	clock    *ticker
 	service  *consumption.Service
+	handler  *consumption.Handler
 	tokens   issued
 	once     *atomic.Int64
 	crm, erp *store.Application
@@ -112,21 +113,20 @@ type server struct {
 
 func newServer(t *testing.T, s *store.Store, clock *ticker) *server {
 	t.Helper()
-	srv := &server{T: t, store: s, echo: echo.New(), clock: clock, log: &strings.Builder{}, once: &atomic.Int64{}}
+	srv := &server{T: t, store: s, clock: clock, log: &strings.Builder{}, once: &atomic.Int64{}}
 	srv.tokens = issued{
 		"crm": {"", "crm-service", nil}, "erp": {"", "erp-service", nil}, "console": {"", "crm-console", []string{"admin"}},
 		"ann-at-crm": {"ann", "crm-web", []string{"openid"}}, "ann-at-erp": {"ann", "erp-service", []string{"openid"}},
 		"alice-at-erp": {"alice", "erp-service", []string{"openid", "admin"}}, "alice-narrow": {"alice", "erp-service", []string{"openid"}},
 		"off": {"", "crm-off", nil}, "once": {"", "crm-service", nil},
 	}
-	srv.echo.HTTPErrorHandler = problem.Handler(zerolog.New(srv.log).Level(zerolog.WarnLevel))
-	srv.echo.Use(middleware.RequestID())
+	srv.echo = newRouter(srv.log)
 	srv.service = &consumption.Service{Store: s, Now: clock.now, MaxAge: 7 * 24 * time.Hour, MaxSkew: 5 * time.Minute}
-	h := &consumption.Handler{
+	srv.handler = &consumption.Handler{
 		Service: srv.service, Store: s, Sessions: sessions{s}, Tokens: tokens{s, srv.tokens, srv.once}, SameOrigin: sameOrigin,
 		Retention: 400 * 24 * time.Hour, HourlyRetention: 90 * 24 * time.Hour, Now: clock.now,
 	}
-	h.Mount(problem.NewAPI(srv.echo, "Test", "0"))
+	srv.handler.Mount(problem.NewAPI(srv.echo, "Test", "0"))
 	for id, role := range map[string]string{"root": store.RoleSuperadmin, "alice": store.RoleAdmin, "ann": store.RoleUser, "bob": store.RoleUser, "eve": store.RoleUser} {
 		srv.person(id, role)
 	}
@@ -137,6 +137,13 @@ func newServer(t *testing.T, s *store.Store, clock *ticker) *server {
 	off.Disabled = true
 	require.NoError(t, s.UpdateClient(t.Context(), off))
 	return srv
+}
+
+func newRouter(log *strings.Builder) *echo.Echo {
+	e := echo.New()
+	e.HTTPErrorHandler = problem.Handler(zerolog.New(log).Level(zerolog.WarnLevel))
+	e.Use(middleware.RequestID())
+	return e
 }
 
 func (s *server) person(id, role string) {
@@ -159,7 +166,7 @@ func (s *server) application(slug string, clients ...string) *store.Application 
 	a := &store.Application{Slug: slug, Name: slug}
 	require.NoError(s, s.store.CreateApplication(s.Context(), a))
 	for _, id := range clients {
-		require.NoError(s, s.store.CreateClient(s.Context(), &store.Client{ID: id, ApplicationID: a.ID, Name: id, Type: store.ClientM2M, GrantTypes: []string{store.GrantClientCredentials}}))
+		require.NoError(s, s.store.CreateClient(s.Context(), &store.Client{ID: id, ApplicationID: a.ID, Name: id, Type: store.ClientM2M, TokenEndpointAuthMethod: store.AuthMethodBasic, GrantTypes: []string{store.GrantClientCredentials}}))
 	}
 	return a
 }

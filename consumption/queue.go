@@ -24,7 +24,7 @@ const (
 
 // A queue gathers what is to be written. While a transaction is under way, what arrives waits and goes together into the next
 // one: the more callers there are, the less each costs, and one who comes alone does not wait. There is a line for each
-// worker, and an account is always in the same one, so that the workers of a process never wait for each other's locks.
+// worker, and where all are busy an account is always in the same one, so that they do not wait for each other's locks.
 type queue struct {
 	mu      sync.RWMutex
 	lines   []chan *job // nil: nobody works
@@ -98,8 +98,17 @@ func (q *queue) put(account store.Account, j *job) (queued bool, err error) {
 		q.waiting.Add(-j.weight())
 		return false, errBusy
 	}
-	q.lines[maphash.Comparable(q.seed, account)%uint64(len(q.lines))] <- j // it has room for all that may wait
+	q.lines[q.lineOf(account)] <- j // it has room for all that may wait
 	return true, nil
+}
+
+// lineOf is the first one as long as one worker can take all that waits: half as many transactions cost half as much. With more
+// work each account has its own line. One that is in two of them for a moment only waits for itself.
+func (q *queue) lineOf(account store.Account) uint64 {
+	if q.waiting.Load() <= maxGroup/2 {
+		return 0
+	}
+	return maphash.Comparable(q.seed, account) % uint64(len(q.lines))
 }
 
 // gather waits for a job and takes with it what else is there. It returns nothing once the line is closed and empty.

@@ -309,6 +309,8 @@ func TestOldHistory(t *testing.T) {
 		assert.Equal(s, expected(all, match, from, to, days), reported(s, a))
 
 		s.clock.advance(200 * 24 * time.Hour) // days, and the ledger for their edges
+		keep := store.Retention{Hours: s.handler.HourlyRetention}
+		require.NoError(s, s.store.Reap(s.Context(), keep))
 		a = s.call("GET", "/ann/crm?"+whole(from, to).Encode(), "")
 		assert.Equal(s, expected(all, match, from, to, days), reported(s, a))
 		hours := whole(from, to)
@@ -317,6 +319,8 @@ func TestOldHistory(t *testing.T) {
 		assert.Contains(s, a.errors(), "query.from")
 
 		s.clock.advance(300 * 24 * time.Hour) // days alone
+		keep.Records = time.Nanosecond
+		require.NoError(s, s.store.Reap(s.Context(), keep))
 		a = s.call("GET", "/ann/crm?"+whole(from, to).Encode(), "")
 		assert.Equal(s, days(from).Format("2006-01-02T15:04:05.000Z"), a.body["from"])
 		assert.Equal(s, days(to).Add(24*time.Hour).Format("2006-01-02T15:04:05.000Z"), a.body["to"])

@@ -11,7 +11,7 @@ import (
 	"auth-service/store"
 )
 
-func TestReset(t *testing.T) {
+func TestResetOverHTTP(t *testing.T) {
 	eachServer(t, func(s *server) {
 		s.sell(s.crm, "free", `{"key":"calls","type":"quota","value":3,"period":"month","hard":true}`, true)
 		acme := s.organization("acme", nil)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"reflect"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -74,8 +75,14 @@ func dropInexact(t reflect.Type, tree any) bool {
 	return dropped
 }
 
+// fieldsByType keeps what fieldTypes found: a list of records would have it look at the same struct for each of them.
+var fieldsByType sync.Map
+
 // fieldTypes maps the JSON names of a struct's fields, embedded ones included, to their types.
 func fieldTypes(t reflect.Type) map[string]reflect.Type {
+	if known, ok := fieldsByType.Load(t); ok {
+		return known.(map[string]reflect.Type)
+	}
 	out := map[string]reflect.Type{}
 	for _, field := range reflect.VisibleFields(t) {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
@@ -87,5 +94,6 @@ func fieldTypes(t reflect.Type) map[string]reflect.Type {
 			out[name] = field.Type
 		}
 	}
+	fieldsByType.Store(t, out)
 	return out
 }

@@ -217,9 +217,3 @@ func (q LedgerQuery) statement(after *LedgerPosition) (query string, args []any)
 	}
 	return "SELECT " + ledgerColumns + " FROM consumption_records WHERE " + strings.Join(conditions, " AND ") + " ORDER BY " + order, args
 }
-
-// firstID sorts before each id that NewID makes from t on, and behind those that it made before.
-func firstID(t time.Time) string {
-	ms := fmt.Sprintf("%012x", max(t.UnixMilli(), 0))
-	return ms[:8] + "-" + ms[8:]
-}

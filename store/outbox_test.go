@@ -326,10 +326,10 @@ func TestReapOutbox(t *testing.T) {
 			require.NoError(f, f.FinishOutboxEvent(f.Context(), f.claim(), store.OutboxOutcome{Status: status}))
 		}
 		f.forward(30*day - time.Second)
-		require.NoError(f, f.Reap(f.Context()))
+		require.NoError(f, f.Reap(f.Context(), store.Retention{}))
 		require.Len(f, f.outbox(f.crm), 3)
 		f.forward(2 * time.Second)
-		require.NoError(f, f.Reap(f.Context()))
+		require.NoError(f, f.Reap(f.Context(), store.Retention{}))
 		require.Equal(f, []string{`{"n": 2} pending 0`}, f.outbox(f.crm), "what waits stays")
 	})
 }

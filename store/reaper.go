@@ -19,7 +19,7 @@ const (
 
 // Reap deletes rows that died long enough ago, in batches. Nothing depends on it: what has expired is refused whether or
 // not it is gone. Every replica may run it at any time; deleting what another has deleted is no harm.
-func (s *Store) Reap(ctx context.Context) error {
+func (s *Store) Reap(ctx context.Context, usage Retention) error {
 	for _, kind := range []struct {
 		table string
 		keep  time.Duration
@@ -38,12 +38,13 @@ func (s *Store) Reap(ctx context.Context) error {
 		{"invitations", keepEnded, s.PurgeInvitations},
 		{"outbox", keepEnded, s.PurgeOutbox},
 		{"daily_statistics", keepStatistics, s.PurgeStatistics},
+		{"consumption_reservations", keepEnded, s.PurgeReservations},
 	} {
 		if err := s.reap(ctx, kind.table, s.now().Add(-kind.keep), kind.purge); err != nil {
 			return err
 		}
 	}
-	return nil
+	return s.reapConsumption(ctx, usage)
 }
 
 // reap purges one kind until a batch is not full. Each batch is a transaction of its own, because replicas that reap at

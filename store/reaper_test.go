@@ -59,6 +59,10 @@ func TestReap(t *testing.T) {
 			f.invite(f.organization("acme"), "carl@example.com", 2*time.Hour)
 		}},
 		{"grants", time.Hour + 30*day + day, func(f *fixture) { f.grant(f.ada, "crm-web") }},
+		{"consumption_reservations", 2*time.Hour + 31*day, func(f *fixture) {
+			r := &store.ConsumptionReservation{ID: "r", ApplicationID: f.crm.ID, State: store.ReservationOpen, CreatedAt: noon, ExpiresAt: noon.Add(2*time.Hour + day)}
+			require.NoError(f, f.CreateReservation(f.Context(), r))
+		}},
 		{"daily_statistics", 400*day + 12*time.Hour - time.Microsecond, func(f *fixture) {
 			c := &store.Counters{Store: f.Store}
 			c.Add(store.MetricSignIns, "")
@@ -71,10 +75,10 @@ func TestReap(t *testing.T) {
 		}
 		for _, kind := range kinds { // the first to go comes first
 			f.now.Store(int64(kind.kept))
-			require.NoError(f, f.Reap(f.Context()))
+			require.NoError(f, f.Reap(f.Context(), store.Retention{}))
 			require.EqualValues(f, 1, f.rows(kind.table), "%s are still needed", kind.table)
 			f.forward(time.Microsecond)
-			require.NoError(f, f.Reap(f.Context()))
+			require.NoError(f, f.Reap(f.Context(), store.Retention{}))
 			require.Zero(f, f.rows(kind.table), kind.table)
 		}
 		require.EqualValues(f, 2, f.rows("users"))
@@ -94,11 +98,11 @@ func TestReapWhatEndedEarly(t *testing.T) {
 		require.NoError(f, f.RevokeGrant(f.Context(), ended.ID, store.ReasonRevoked, store.AuditEvent{}))
 		require.NoError(f, f.EndSession(f.Context(), f.ada.ID, f.hers.ID, store.ReasonSignedOut, noon))
 		f.forward(30 * day)
-		require.NoError(f, f.Reap(f.Context()))
+		require.NoError(f, f.Reap(f.Context(), store.Retention{}))
 		require.EqualValues(f, 2, f.rows("grants"))
 		require.EqualValues(f, 2, f.rows("sessions"))
 		f.forward(time.Microsecond)
-		require.NoError(f, f.Reap(f.Context()))
+		require.NoError(f, f.Reap(f.Context(), store.Retention{}))
 		require.EqualValues(f, 1, f.rows("grants"))
 		require.EqualValues(f, 1, f.rows("sessions"))
 		_, err := f.GrantByID(f.Context(), live.ID)
@@ -118,7 +122,7 @@ func TestReapSparesWhatHasNoEnd(t *testing.T) {
 		require.NoError(f, f.SaveConsent(f.Context(), f.ada.ID, "crm-web", []string{"openid"}))
 		require.NoError(f, f.Audit(f.Context(), store.AuditEvent{ActorType: store.ActorUser, ActorID: f.ada.ID, Action: "x"}))
 		f.forward(3650 * day)
-		require.NoError(f, f.Reap(f.Context()))
+		require.NoError(f, f.Reap(f.Context(), store.Retention{}))
 		for table, n := range map[string]int64{"signing_keys": 2, "client_secrets": 1, "consents": 1, "audit_events": 1, "users": 2, "clients": 2, "applications": 2} {
 			require.Equal(f, n, f.rows(table), table)
 		}
@@ -136,7 +140,7 @@ func TestReapByManyReplicas(t *testing.T) {
 		require.NoError(f, f.DB(f.Context()).Omit("User", "Session").CreateInBatches(codes, 400).Error)
 		f.forward(2 * day)
 		f.code("fresh")
-		for _, err := range together(4, func(int) error { return f.Reap(f.Context()) }) {
+		for _, err := range together(4, func(int) error { return f.Reap(f.Context(), store.Retention{}) }) {
 			require.NoError(f, err)
 		}
 		require.EqualValues(f, 1, f.rows("authorization_codes"))
@@ -156,7 +160,7 @@ func TestReapInBatches(t *testing.T) {
 			require.Equal(f, want, n)
 		}
 		ctx, calls := storetest.Trace(f.Context())
-		require.NoError(f, f.Reap(ctx))
-		require.Len(f, calls.List(), 13*3, "one transaction of one statement per kind when there is nothing to do")
+		require.NoError(f, f.Reap(ctx, store.Retention{}))
+		require.Len(f, calls.List(), 14*3+1, "one transaction of one statement per kind when there is nothing to do, and a look for usage")
 	})
 }

@@ -14,13 +14,14 @@ import (
 type manyStatement struct{ sqlite, postgres string }
 
 // many makes a statement of a query in which @rows stands for the rows, as x. Each of the columns is a name and a type of
-// PostgreSQL's. Other parameters come first, so many of them.
+// PostgreSQL's. Other parameters come first, so many of them. PostgreSQL must not see how many rows there are: it would plan
+// each statement for one row anew, because a plan for the ten that it assumes otherwise looks dearer.
 func many(query string, others int, columns ...string) manyStatement {
 	names, arrays, extracts := make([]string, len(columns)), make([]string, len(columns)), make([]string, len(columns))
 	for i, column := range columns {
 		name, kind, _ := strings.Cut(column, " ")
 		names[i] = name
-		arrays[i] = fmt.Sprintf("$%d::%s[]", others+i+1, kind)
+		arrays[i] = fmt.Sprintf("(SELECT $%d::%s[])", others+i+1, kind)
 		extracts[i] = fmt.Sprintf("value ->> %d AS %s", i, name)
 	}
 	return manyStatement{

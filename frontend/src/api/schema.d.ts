@@ -1603,6 +1603,220 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/consumption": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Record one use, or up to 500 at once
+         * @description The application is the token's. Of a list all is recorded or nothing. Send each use with an idempotency key and repeat it under the same one whenever the answer did not arrive: it never counts twice. A body is at most 1 MiB unless limits.body says otherwise.
+         */
+        post: operations["recordConsumption"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/consumption/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask whether a use would be recorded now
+         * @description Nothing is written, so somebody else may be quicker: what must not be exceeded is a hard quota, or is recorded with enforce.
+         */
+        post: operations["checkConsumption"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/consumption/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Download the records, the first to come first
+         * @description For the application itself and administrators. In the order in which they were recorded; those of one person by key and by when it was used. What was reset is in it, as what it is.
+         */
+        get: operations["exportConsumption"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/consumption/organizations/{organizationId}/{appId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * See what an organization's people used of an application together
+         * @description For the application itself, the organization's owners and admins, and administrators. Without from, to and a granularity the running totals: since the period of the plan's quota began, or since the last reset; for all time where there is no quota. Otherwise the history, which resets do not change; limit, remaining and period say how things stand now all the same. Parts of an hour are read from the ledger; for an organization, and where the ledger does not go back so far, from and to are moved to where the history can be cut, and the answer says to when.
+         */
+        get: operations["getOrganizationConsumption"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/consumption/organizations/{organizationId}/{appId}/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Begin an organization's counter anew
+         * @description For the application itself and administrators. The records and the history stay; the ledger gets an entry.
+         */
+        delete: operations["resetOrganizationConsumption"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/consumption/reservations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Hold an amount against the limit for a job that begins
+         * @description It counts against the limit until it is committed, released, or its time runs out.
+         */
+        post: operations["reserveConsumption"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/consumption/reservations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get a reservation */
+        get: operations["getReservation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/consumption/reservations/{id}/commit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Record what a job used
+         * @description Up to what was reserved is recorded whatever became of the plan since; what is left of it is free again. Above it, the rest must fit the limit too. A second commit gets the first answer.
+         */
+        post: operations["commitReservation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/consumption/reservations/{id}/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give up a reservation */
+        post: operations["releaseReservation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/consumption/{userId}/{appId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * See what a person used of an application
+         * @description For the application itself, the person and administrators. Without from, to and a granularity the running totals: since the period of the plan's quota began, or since the last reset; for all time where there is no quota. Otherwise the history, which resets do not change; limit, remaining and period say how things stand now all the same. Parts of an hour are read from the ledger; for an organization, and where the ledger does not go back so far, from and to are moved to where the history can be cut, and the answer says to when.
+         */
+        get: operations["getConsumption"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/consumption/{userId}/{appId}/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Begin a person's counter anew
+         * @description For the application itself and administrators. The records and the history stay; the ledger gets an entry.
+         */
+        delete: operations["resetConsumption"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1622,6 +1836,42 @@ export interface components {
             /** Format: date-time */
             updatedAt: string;
             userId: string;
+        };
+        Aggregate: {
+            /** @description The steps in order, those without use left out. Empty for a total. */
+            buckets: components["schemas"]["Bucket"][];
+            /**
+             * Format: int64
+             * @description In how many records.
+             */
+            count: number;
+            /**
+             * Format: date-time
+             * @description When it was used first. Null when it was not.
+             */
+            firstAt: string | null;
+            key: string;
+            /** Format: date-time */
+            lastAt: string | null;
+            /**
+             * Format: date-time
+             * @description When somebody began the counter anew. Null when nobody did.
+             */
+            lastResetAt: string | null;
+            /** @description Of the plan in force, the organization's before the person's. Null when it has none. */
+            limit: number | null;
+            /** @description In which the plan's quota counts now. */
+            period: components["schemas"]["Period"];
+            /** @description What is left now to whoever is charged, reservations taken off. Null without a limit. */
+            remaining: number | null;
+            /** @description Held for running jobs of whoever is charged. */
+            reserved: number;
+            /**
+             * Format: date-time
+             * @description When the quota begins anew. Null when it does not.
+             */
+            resetAt: string | null;
+            total: number;
         };
         Application: {
             /** @enum {string} */
@@ -1961,6 +2211,13 @@ export interface components {
                 name: string;
             } | null;
         };
+        Bucket: {
+            /** Format: int64 */
+            count: number;
+            /** Format: date-time */
+            start: string;
+            total: number;
+        };
         ChangePasswordAnswer: {
             /** @description The id of the new session. */
             token: string;
@@ -1973,6 +2230,18 @@ export interface components {
             revokeOtherSessions?: boolean;
         } & {
             [key: string]: unknown;
+        };
+        CheckInput: {
+            /** @description Above 0, up to 1000000000000, with up to 6 decimals, as a number or as text; 1 when it is left out. */
+            amount?: number | string;
+            /** @description Ask as if the quota were hard. */
+            enforce?: boolean;
+            /** @description What would be used. */
+            key: string;
+            /** @description For whom the person would use it. */
+            organizationId?: string;
+            /** @description Who would use it. */
+            userId: string;
         };
         CheckSlugRequest: {
             slug: string;
@@ -2101,6 +2370,14 @@ export interface components {
             expiresAt: string | null;
             /** @description Its first characters. */
             hint: string;
+        };
+        CommitInput: {
+            /** @description All that was reserved when it is left out. */
+            amount?: number | string;
+            /** @description In place of the reservation's; up to 4096 bytes of JSON. */
+            metadata?: {
+                [key: string]: unknown;
+            };
         };
         ConfigBody: {
             appName: string;
@@ -2288,6 +2565,8 @@ export interface components {
             period?: "day" | "month" | "year";
             /** @enum {string} */
             source: "plan" | "override";
+            /** @description Percentages of a quota's limit at which the webhook is called, once a period; without it 80 and 100, and none for an empty list. */
+            thresholds?: number[];
             /** @enum {string} */
             type: "boolean" | "limit" | "quota" | "string";
             /** @description For limits and quotas a number; null is no limit. */
@@ -2407,6 +2686,8 @@ export interface components {
              * @enum {string}
              */
             period?: "day" | "month" | "year";
+            /** @description Percentages of a quota's limit at which the webhook is called, once a period; without it 80 and 100, and none for an empty list. */
+            thresholds?: number[];
             /** @enum {string} */
             type: "boolean" | "limit" | "quota" | "string";
             /** @description For limits and quotas a number; null is no limit. */
@@ -2616,6 +2897,25 @@ export interface components {
             organizationId: string;
         } & {
             [key: string]: unknown;
+        };
+        LedgerEntry: {
+            amount: number;
+            applicationId: string;
+            clientId: string | null;
+            id: string;
+            idempotencyKey: string | null;
+            key: string;
+            /** @enum {string} */
+            kind: "used" | "reset";
+            metadata?: {
+                [key: string]: unknown;
+            };
+            /** Format: date-time */
+            occurredAt: string;
+            organizationId: string | null;
+            /** Format: date-time */
+            recordedAt: string;
+            userId: string | null;
         };
         ListApplication: {
             items: components["schemas"]["Application"][];
@@ -2947,6 +3247,18 @@ export interface components {
             role: "owner" | "admin" | "member";
             slug: string;
         };
+        Period: {
+            /**
+             * Format: date-time
+             * @description Null for all time.
+             */
+            end: string | null;
+            /**
+             * Format: date-time
+             * @description Null for all time.
+             */
+            start: string | null;
+        };
         Permission: {
             applicationId: string;
             /** Format: date-time */
@@ -3000,7 +3312,7 @@ export interface components {
             active?: boolean | null;
             /** @description For people. */
             description?: string | null;
-            /** @description Either a list of {key, type, value, period, hard}, whose last two only a quota has; or a map from keys to values, in which a number is a limit. */
+            /** @description Either a list of {key, type, value, period, hard, thresholds}, whose last three only a quota has; or a map from keys to values, in which a number is a limit. */
             features: (unknown[] | null) | {
                 [key: string]: unknown;
             };
@@ -3108,6 +3420,56 @@ export interface components {
             /** @enum {string} */
             status: "pending" | "accepted" | "rejected" | "canceled";
         };
+        /** @description One use, for which userId and key are required; or records, beside which only enforce may be, for all of them. */
+        RecordInput: {
+            /** @description Above 0, up to 1000000000000, with up to 6 decimals, as a number or as text; 1 when it is left out. It is never rounded. */
+            amount?: number | string;
+            /** @description Only the token's own application: its id, its slug or a client_id. */
+            applicationId?: string;
+            /** @description Refuse what would exceed the limit, also where the plan's quota is not hard. */
+            enforce?: boolean;
+            /** @description 1 to 255 visible ASCII characters, different for each use. The same use with the same key counts once and gets the first answer again. */
+            idempotencyKey?: string;
+            /** @description What was used: ^[a-z0-9][a-z0-9_.:-]{0,63}$, the key of the plan's quota if there is one. */
+            key?: string;
+            /** @description Anything about it; up to 4096 bytes of JSON. */
+            metadata?: {
+                [key: string]: unknown;
+            };
+            /** @description For whom the person used it. */
+            organizationId?: string;
+            /** @description In place of one use: up to 500, which are all recorded or none. */
+            records?: components["schemas"]["UseInput"][];
+            /**
+             * Format: date-time
+             * @description When it was used; now when it is left out. It counts in the period around it. At most consumption.max_age ago (7 days) and consumption.max_skew ahead (5 minutes).
+             */
+            timestamp?: string;
+            /** @description Who used it. */
+            userId?: string;
+        };
+        RecordedUse: {
+            amount: number;
+            /** @description The idempotency key had been used for this: it counted then, and this is the first answer. */
+            duplicate: boolean;
+            /** @description The total is above the limit. */
+            exceeded: boolean;
+            /** @description Of the entry in the ledger. */
+            id: string;
+            key: string;
+            /** @description Null when the plan has none. */
+            limit: number | null;
+            period: components["schemas"]["Period"];
+            recorded: boolean;
+            /** @description What is left of the limit, reservations taken off; never below 0. Null without a limit. */
+            remaining: number | null;
+            /** @description What counts in the period, of whoever is charged: the organization when the plan is its, else the person. */
+            total: number;
+        };
+        RecordedUses: {
+            /** @description In the order of the request. */
+            records: components["schemas"]["RecordedUse"][];
+        };
         /** @description Where the browser goes next. */
         RedirectAnswer: {
             /** Format: uri */
@@ -3127,6 +3489,27 @@ export interface components {
         };
         RemovedMemberBody: {
             member: components["schemas"]["MemberBody"];
+        };
+        Report: {
+            /** @description By key. */
+            aggregates: components["schemas"]["Aggregate"][];
+            applicationId: string;
+            /**
+             * Format: date-time
+             * @description Null for running totals.
+             */
+            from: string | null;
+            /** @enum {string} */
+            granularity: "total" | "hour" | "day" | "month";
+            /** @description Null when the report is of all that the person used, for whomever. */
+            organizationId: string | null;
+            /**
+             * Format: date-time
+             * @description Null for running totals.
+             */
+            to: string | null;
+            /** @description Null in the report of an organization. */
+            userId: string | null;
         };
         /** @description The client that asks. */
         RequestClient: {
@@ -3162,6 +3545,60 @@ export interface components {
             granted: boolean;
             name: string;
             title: string;
+        };
+        Reservation: {
+            amount: number;
+            /** @description The idempotency key had been used for this: it was made then. */
+            duplicate: boolean;
+            /** @description The total is above the limit. */
+            exceeded: boolean;
+            /** Format: date-time */
+            expiresAt: string;
+            id: string;
+            key: string;
+            /** @description Null when the plan has none. */
+            limit: number | null;
+            period: components["schemas"]["Period"];
+            /** @description What is left of the limit, reservations taken off; never below 0. Null without a limit. */
+            remaining: number | null;
+            /** @description All that is held for running jobs, this one included. */
+            reserved: number;
+            /** @enum {string} */
+            state: "open" | "committed" | "released" | "expired";
+            /** @description What counts in the period, of whoever is charged: the organization when the plan is its, else the person. */
+            total: number;
+        };
+        ReservationInput: {
+            /** @description Above 0, up to 1000000000000, with up to 6 decimals, as a number or as text; 1 when it is left out. */
+            amount?: number | string;
+            /** @description Refuse what would exceed the limit, also where the plan's quota is not hard. */
+            enforce?: boolean;
+            /**
+             * Format: int64
+             * @description Seconds for which it is held.
+             * @default 900
+             */
+            expiresIn?: number;
+            /** @description 1 to 255 visible ASCII characters. The same reservation with the same key is made once. */
+            idempotencyKey?: string;
+            /** @description What will have been used. */
+            key: string;
+            /** @description Anything about it, for the record; up to 4096 bytes of JSON. */
+            metadata?: {
+                [key: string]: unknown;
+            };
+            /** @description For whom the person uses it. */
+            organizationId?: string;
+            /** @description Who will have used it. */
+            userId: string;
+        };
+        Reset: {
+            /** @description In the period that matters for the plan in force. */
+            previousTotal: number;
+            /** Format: date-time */
+            resetAt: string;
+            /** @description Always 0. */
+            total: number;
         };
         RevokeSessionRequest: {
             /** @description The id of the session, as lists show it. */
@@ -3418,6 +3855,31 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        UseInput: {
+            /** @description Above 0, up to 1000000000000, with up to 6 decimals, as a number or as text; 1 when it is left out. It is never rounded. */
+            amount?: number | string;
+            /** @description Only the token's own application: its id, its slug or a client_id. */
+            applicationId?: string;
+            /** @description Refuse what would exceed the limit, also where the plan's quota is not hard. */
+            enforce?: boolean;
+            /** @description 1 to 255 visible ASCII characters, different for each use. The same use with the same key counts once and gets the first answer again. */
+            idempotencyKey?: string;
+            /** @description What was used: ^[a-z0-9][a-z0-9_.:-]{0,63}$, the key of the plan's quota if there is one. */
+            key: string;
+            /** @description Anything about it; up to 4096 bytes of JSON. */
+            metadata?: {
+                [key: string]: unknown;
+            };
+            /** @description For whom the person used it. */
+            organizationId?: string;
+            /**
+             * Format: date-time
+             * @description When it was used; now when it is left out. It counts in the period around it. At most consumption.max_age ago (7 days) and consumption.max_skew ahead (5 minutes).
+             */
+            timestamp?: string;
+            /** @description Who used it. */
+            userId: string;
+        };
         User: {
             /** Format: date-time */
             createdAt: string;
@@ -3547,6 +4009,23 @@ export interface components {
             lastSeenAt: string;
             userAgent: string;
             userId: string;
+        };
+        Verdict: {
+            /** @description False when the quota is hard and the use would exceed it. */
+            allowed: boolean;
+            amount: number;
+            /** @description The total would be above the limit. */
+            exceeded: boolean;
+            hard: boolean;
+            key: string;
+            limit: number | null;
+            period: components["schemas"]["Period"];
+            /** @description The key of the plan that says so. Null without one. */
+            plan: string | null;
+            /** @description As it is now, without this use. */
+            remaining: number | null;
+            /** @description As it is now, without this use. */
+            total: number;
         };
         VerifyPasswordRequest: {
             password: string;
@@ -13593,6 +14072,992 @@ export interface operations {
             };
             /** @description Too Many Requests */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    recordConsumption: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The idempotencyKey of a use that has none of its own. In a list it is followed by a slash and the place, from 0, and has 251 characters at most. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecordInput"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordedUse"] | components["schemas"]["RecordedUses"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    checkConsumption: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CheckInput"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Verdict"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    exportConsumption: {
+        parameters: {
+            query?: {
+                /** @description The id, the slug or a client_id. An application may leave it out for its own; administrators name one. */
+                applicationId?: string;
+                userId?: string;
+                organizationId?: string;
+                key?: string;
+                /** @description The earliest moment at which it was used, itself included. */
+                from?: string;
+                /** @description The moment before which it was used. */
+                to?: string;
+                /** @description A table with one line per record, or one LedgerEntry as JSON per line. */
+                format?: "csv" | "jsonl";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All records that the filters select, however many. A download that breaks off is not complete. */
+            200: {
+                headers: {
+                    /** @description attachment, with the name of a file. */
+                    "Content-Disposition"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/jsonl": string;
+                    "text/csv": string;
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getOrganizationConsumption: {
+        parameters: {
+            query?: {
+                /** @description One key; without it all that were used or that the plan sells as quotas, up to 200. */
+                key?: string;
+                /** @description The earliest moment, itself included. */
+                from?: string;
+                /** @description The moment before which it was used; the end of this hour when it is left out. */
+                to?: string;
+                /** @description Steps in UTC: hours over up to 31 days (24 hours by default, and no older than consumption.hourly_retention), days over up to 400 (30), months over up to 10 years (12 months). A total over up to 10 years. */
+                granularity?: "total" | "hour" | "day" | "month";
+            };
+            header?: never;
+            path: {
+                organizationId: string;
+                /** @description The id, the slug or a client_id of the application. */
+                appId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Report"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resetOrganizationConsumption: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                organizationId: string;
+                /** @description The id, the slug or a client_id of the application. */
+                appId: string;
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Reset"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    reserveConsumption: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The idempotencyKey, if the body has none. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReservationInput"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Reservation"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getReservation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Reservation"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    commitReservation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["CommitInput"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordedUse"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    releaseReservation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getConsumption: {
+        parameters: {
+            query?: {
+                /** @description One key; without it all that were used or that the plan sells as quotas, up to 200. */
+                key?: string;
+                /** @description The earliest moment, itself included. */
+                from?: string;
+                /** @description The moment before which it was used; the end of this hour when it is left out. */
+                to?: string;
+                /** @description Steps in UTC: hours over up to 31 days (24 hours by default, and no older than consumption.hourly_retention), days over up to 400 (30), months over up to 10 years (12 months). A total over up to 10 years. */
+                granularity?: "total" | "hour" | "day" | "month";
+                /** @description Only what the person used for this organization. The person may name those of which they are a member. */
+                organizationId?: string;
+            };
+            header?: never;
+            path: {
+                userId: string;
+                /** @description The id, the slug or a client_id of the application. */
+                appId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Report"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resetConsumption: {
+        parameters: {
+            query?: {
+                /** @description Only the counter of what the person used for this organization. */
+                organizationId?: string;
+            };
+            header?: never;
+            path: {
+                userId: string;
+                /** @description The id, the slug or a client_id of the application. */
+                appId: string;
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Reset"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
