@@ -7,6 +7,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"auth-service/store"
 )
 
 // What a history of usage looks like: the busiest of the people has one record of a hundred, in each hour of the days; all
@@ -177,17 +179,20 @@ func sumOf(whole, micros string) string {
 }
 
 // heads are the counters of all time.
-func (h *usageHistory) heads() string { return h.counters("''", h.at(time.Unix(0, 0).UTC()), "") }
+func (h *usageHistory) heads() string {
+	const monthly = "CASE key WHEN 'api_calls' THEN 2 ELSE 0 END"
+	return h.counters("''", h.at(store.Epoch), monthly, "")
+}
 
 // months are those of this month's quota.
 func (h *usageHistory) months() string {
 	first := h.at(time.Date(h.now.Year(), h.now.Month(), 1, 0, 0, 0, 0, time.UTC))
-	return h.counters("'month'", first, " AND key = 'api_calls' AND starts_at >= "+first)
+	return h.counters("'month'", first, "0", " AND key = 'api_calls' AND starts_at >= "+first)
 }
 
-func (h *usageHistory) counters(period, startsAt, which string) string {
+func (h *usageHistory) counters(period, startsAt, periods, which string) string {
 	sums := sumOf("total_whole", "total_micros")
-	return `INSERT INTO consumption_counters (application_id, user_id, organization_id, period, starts_at, key, ` + tallyColumns + `, notified)
-		SELECT application_id, user_id, '', ` + period + `, ` + startsAt + `, key, ` + sums + `, ` + sums + `, sum(count), min(first_at), max(last_at), 0
+	return `INSERT INTO consumption_counters (application_id, user_id, organization_id, period, starts_at, key, ` + tallyColumns + `, notified, periods)
+		SELECT application_id, user_id, '', ` + period + `, ` + startsAt + `, key, ` + sums + `, ` + sums + `, sum(count), min(first_at), max(last_at), 0, ` + periods + `
 		FROM consumption_buckets WHERE application_id = '` + h.usage.ID + `'` + which + ` GROUP BY application_id, user_id, key`
 }
