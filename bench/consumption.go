@@ -64,32 +64,33 @@ type metered struct {
 	records int // in one request
 	request func(u *usage, i int) []byte
 	floor   func(f *bareInserts, ctx context.Context, o options) (perSecond float64, name string, err error)
+	http    string // path of the floor server that does the same
 	missed  func(got measurement, floor, spread float64) bool
 }
 
 func meteredScenarios(o options) []metered {
 	slowRead := func(got measurement, _, _ float64) bool { return got.p99 > readTarget }
 	return []metered{
-		{"record", recordCallers, 1, func(u *usage, i int) []byte { return u.record(i) }, (*bareInserts).commits,
+		{"record", recordCallers, 1, func(u *usage, i int) []byte { return u.record(i) }, (*bareInserts).commits, "/commit",
 			func(got measurement, floor, _ float64) bool { return got.perSecond < ofCommits*floor }},
-		{"record, one counter", recordCallers, 1, func(u *usage, _ int) []byte { return u.record(busiest) }, (*bareInserts).commits,
+		{"record, one counter", recordCallers, 1, func(u *usage, _ int) []byte { return u.record(busiest) }, (*bareInserts).commits, "/commit",
 			func(got measurement, floor, spread float64) bool {
 				return got.perSecond < max(ofCommits*floor, ofSpread*spread)
 			}},
-		{"batch of 100", batchCallers, batchSize, func(u *usage, i int) []byte { return u.batch(i, 1) }, (*bareInserts).rows,
+		{"batch of 100", batchCallers, batchSize, func(u *usage, i int) []byte { return u.batch(i, 1) }, (*bareInserts).rows, "",
 			func(got measurement, floor, _ float64) bool {
 				return got.perSecond*batchSize < min(batchedRecords, floor)
 			}},
-		{"batch of 100, one counter", batchCallers, batchSize, func(u *usage, _ int) []byte { return u.batch(busiest, 0) }, (*bareInserts).rows,
+		{"batch of 100, one counter", batchCallers, batchSize, func(u *usage, _ int) []byte { return u.batch(busiest, 0) }, (*bareInserts).rows, "",
 			func(got measurement, floor, _ float64) bool {
 				return got.perSecond*batchSize < min(batchedRecords, floor)
 			}},
 		{"check", o.callers, 0, func(u *usage, i int) []byte {
 			return u.post("/check", `{"userId":"`+usagePerson(i)+`","key":"api_calls"}`)
-		}, nil, slowRead},
-		{"running total", o.callers, 0, func(u *usage, i int) []byte { return u.get(usagePerson(i), "") }, nil, slowRead},
-		{"a month by day", o.callers, 0, func(u *usage, i int) []byte { return u.get(usagePerson(i), "?granularity=day") }, nil, slowRead},
-		{"a month by day of the busiest", o.callers, 0, func(u *usage, _ int) []byte { return u.get(usagePerson(busiest), "?granularity=day") }, nil, slowRead},
+		}, nil, "", slowRead},
+		{"running total", o.callers, 0, func(u *usage, i int) []byte { return u.get(usagePerson(i), "") }, nil, "", slowRead},
+		{"a month by day", o.callers, 0, func(u *usage, i int) []byte { return u.get(usagePerson(i), "?granularity=day") }, nil, "", slowRead},
+		{"a month by day of the busiest", o.callers, 0, func(u *usage, _ int) []byte { return u.get(usagePerson(busiest), "?granularity=day") }, nil, "", slowRead},
 	}
 }
 
@@ -131,7 +132,7 @@ func (u *usage) steps(m metered) []step {
 }
 
 // measureUsage prints what records cost beside what the database does alone, and how fast their sums are read.
-func measureUsage(ctx context.Context, e engine, server *target, b *bed, u *usage, o options) error {
+func measureUsage(ctx context.Context, e engine, server, bare *target, b *bed, u *usage, o options) error {
 	u.address = server.address
 	floors, err := openBareInserts(ctx, e)
 	if err != nil {
@@ -141,7 +142,7 @@ func measureUsage(ctx context.Context, e engine, server *target, b *bed, u *usag
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	defer out.Flush()
 	fmt.Fprintf(os.Stdout, "\nconsumption, %d records before\n\n", o.consumption)
-	fmt.Fprintln(out, "path\tcallers\treq/s\trecords/s\tp50 ms\tp99 ms\tCPU s/1000\tMiB\tfloor\t/s\tof floor\t\t")
+	fmt.Fprintln(out, "path\tcallers\treq/s\trecords/s\tp50 ms\tp99 ms\tCPU s/1000\tMiB\tfloor\t/s\tof floor\tover HTTP\tof it\t\t")
 	spread := 0.0
 	for _, m := range meteredScenarios(o) {
 		if !chosen(m.name, o.only) {
@@ -156,6 +157,13 @@ func measureUsage(ctx context.Context, e engine, server *target, b *bed, u *usag
 				return fmt.Errorf("floor of %s: %w", m.name, err)
 			}
 		}
+		over := measurement{}
+		if m.http != "" {
+			many := &bed{callers: m.callers}
+			if over, err = measure(ctx, bare, o.duration, many.same(raw("POST", m.http, "text/plain", "", ""))); err != nil {
+				return fmt.Errorf("floor %s: %w", m.http, err)
+			}
+		}
 		got, err := measure(ctx, server, o.duration, u.steps(m))
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
@@ -168,7 +176,7 @@ func measureUsage(ctx context.Context, e engine, server *target, b *bed, u *usag
 			spread = got.perSecond
 		}
 		fmt.Fprintf(out, "%s\t%d\t%.0f\t%s\t%.1f\t%.1f\t%.2f\t%.0f\t%s\t%s\t\n", m.name, m.callers, got.perSecond, m.recordsOf(got), ms(got.p50), ms(got.p99),
-			got.cpuPerThousand().Seconds(), float64(got.residentKiB)/1024, m.beside(got, floor, name), verdict)
+			got.cpuPerThousand().Seconds(), float64(got.residentKiB)/1024, m.beside(got, floor, name, over.perSecond), verdict)
 	}
 	return nil
 }
@@ -180,10 +188,14 @@ func (m metered) recordsOf(got measurement) string {
 	return fmt.Sprintf("%.0f", got.perSecond*float64(m.records))
 }
 
-// beside fills the columns of the floor.
-func (m metered) beside(got measurement, floor float64, name string) string {
+// beside fills the columns of the floors.
+func (m metered) beside(got measurement, floor float64, name string, over float64) string {
 	if floor == 0 {
-		return "\t\t"
+		return "\t\t\t\t"
 	}
-	return fmt.Sprintf("%s\t%.0f\t%.0f %%", name, floor, 100*got.perSecond*float64(m.records)/floor)
+	columns := fmt.Sprintf("%s\t%.0f\t%.0f %%\t", name, floor, 100*got.perSecond*float64(m.records)/floor)
+	if over == 0 {
+		return columns + "\t"
+	}
+	return columns + fmt.Sprintf("%.0f\t%.0f %%", over, 100*got.perSecond*float64(m.records)/over)
 }

@@ -77,7 +77,7 @@ func measureEngine(ctx context.Context, e engine, data string, o options) error 
 			return err
 		}
 	}
-	if err := measureUsage(ctx, e, server, b, u, o); err != nil {
+	if err := measureUsage(ctx, e, server, bare, b, u, o); err != nil {
 		return err
 	}
 	fmt.Printf("\n%.0f MiB at the most\n", float64(server.peak())/1024)
