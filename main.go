@@ -28,6 +28,7 @@ import (
 	"auth-service/config"
 	"auth-service/consumption"
 	"auth-service/oauth"
+	"auth-service/outgoing"
 	"auth-service/problem"
 	"auth-service/store"
 	"auth-service/ui"
@@ -100,9 +101,13 @@ func run(ctx context.Context, cfg *config.Config, out, logs io.Writer, ready fun
 	if err != nil {
 		return err
 	}
+	outside := outgoing.New(outgoing.Options{Timeout: cfg.Outgoing.Timeout, AllowedNetworks: cfg.Outgoing.AllowedNetworks})
 	operators := &admin.Handler{
 		Store: db, People: people, Organizations: people, Sessions: people.Sessions, Tokens: provider,
-		SameOrigin: people.Origins.SameOrigin, PublicURL: cfg.PublicURL, Now: time.Now, Log: log,
+		SameOrigin: people.Origins.SameOrigin, PublicURL: cfg.PublicURL, WebhookFault: outside.Fault, Now: time.Now, Log: log,
+	}
+	webhooks := &consumption.Webhooks{
+		Store: db, Client: outside, Timeout: cfg.Outgoing.Timeout, Poll: 3 * time.Second, Grace: 5 * time.Second, Now: time.Now, Log: log,
 	}
 	pages := &ui.Handler{Dist: ui.Dist(), HTTPS: https(cfg)}
 	usage := &consumption.Service{
@@ -133,6 +138,7 @@ func run(ctx context.Context, cfg *config.Config, out, logs io.Writer, ready fun
 	running.Go(func() { usage.Run(recording) })
 	keep := store.Retention{Records: cfg.Consumption.Retention, Hours: cfg.Consumption.HourlyRetention}
 	running.Go(func() { reap(background, db, keep, log) })
+	running.Go(func() { webhooks.Run(background) })
 	running.Go(func() { flushCounters(background, counters, log) })
 	defer flushLast(ctx, counters, log) // when nothing counts any more
 	defer running.Wait()

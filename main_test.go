@@ -356,14 +356,19 @@ type halfSent struct {
 
 const halfBody = `{"email":"a@b.example","password":"12345678"}`
 
-// sendHalf returns when the handler reads the body: the server says so with 100 Continue.
+// sendHalf returns when the handler reads the body.
 func sendHalf(t *testing.T, i *instance) *halfSent {
+	t.Helper()
+	return sendHead(t, i, "POST /api/auth/sign-in/email HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nOrigin: "+i.url+"\r\nContent-Length: 45\r\n")
+}
+
+// sendHead returns when the handler reads the body: the server says so with 100 Continue.
+func sendHead(t *testing.T, i *instance, head string) *halfSent {
 	t.Helper()
 	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", i.address)
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
-	_, err = io.WriteString(conn, "POST /api/auth/sign-in/email HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nOrigin: "+i.url+
-		"\r\nExpect: 100-continue\r\nContent-Length: 45\r\n\r\n")
+	_, err = io.WriteString(conn, head+"Expect: 100-continue\r\n\r\n")
 	require.NoError(t, err)
 	reader := bufio.NewReader(conn)
 	line, err := reader.ReadString('\n')
@@ -536,6 +541,7 @@ func TestStreamsHaveNoDeadline(t *testing.T) {
 	e := newRouter(config.Default(), zerolog.Nop())
 	for path, want := range map[string]bool{
 		"/api/admin/audit/export": false, "/api/admin/users/export": false, "/api/admin/users/import": false, "/api/admin/audit": true,
+		"/api/consumption/export": false, "/api/consumption": true,
 	} {
 		e.GET(path, func(c echo.Context) error {
 			_, bounded := c.Request().Context().Deadline()

@@ -28,6 +28,7 @@ type matrix struct {
 	victim, rival             customer
 	narrow                    string // an access token without the scope admin
 	victimSession, crmsClient string
+	delivery                  string // an event for the webhook of crm
 }
 
 type route struct {
@@ -64,6 +65,8 @@ func newMatrix(t *testing.T, databaseURL string) *matrix {
 	m.made("/api/admin/applications/crm/permissions", `{"key":"thing"}`)
 	m.made("/api/admin/applications/crm/roles", `{"key":"thing","permissions":["thing"]}`)
 	m.made("/api/admin/applications/crm/plans", `{"key":"thing","name":"Thing","features":{"seats":1}}`)
+	require.Equal(m.t, 200, m.as("root", "PUT", "/api/admin/applications/crm/webhook", `{"url":"https://hooks.invalid/crm"}`).StatusCode)
+	m.delivery = m.made("/api/admin/applications/crm/webhook/test", "")["id"].(string)
 	sessions := m.as("root", "GET", "/api/admin/users/"+m.ids["member"]+"/sessions", "").json(t)["items"].([]any)
 	m.victimSession = sessions[0].(map[string]any)["id"].(string)
 	return m
@@ -132,7 +135,7 @@ var pathParameter = regexp.MustCompile(`{(\w+)}`)
 func (m *matrix) fill(path, other string) string {
 	parents := map[string]string{"applications": "crm", "users": m.ids["member"], "organizations": m.victim.id, "reservations": "none"}
 	children := map[string]string{"key": "thing", "clientId": m.crmsClient, "sessionId": m.victimSession, "appId": "crm",
-		"member": m.victim.member, "invitation": m.victim.invitation, "userId": m.ids["member"], "organizationId": m.victim.id}
+		"member": m.victim.member, "invitation": m.victim.invitation, "userId": m.ids["member"], "organizationId": m.victim.id, "deliveryId": m.delivery}
 	first := true
 	parts := strings.Split(path, "/")
 	for i, part := range parts {
@@ -158,7 +161,7 @@ func (m *matrix) state() string {
 	for _, path := range []string{
 		"/organizations/victim", "/organizations/victim/members", "/organizations/victim/invitations", "/organizations/victim/applications/crm/plan",
 		"/users/" + m.ids["member"], "/users/" + m.ids["member"] + "/applications/crm/roles", "/users/" + m.ids["member"] + "/sessions",
-		"/applications", "/applications/crm/permissions", "/applications/crm/roles", "/applications/crm/plans", "/applications/crm/clients", "/users", "/organizations", "/audit",
+		"/applications", "/applications/crm/permissions", "/applications/crm/roles", "/applications/crm/plans", "/applications/crm/clients", "/applications/crm/webhook", "/users", "/organizations", "/audit",
 	} {
 		r := m.as("root", "GET", "/api/admin"+path, "")
 		require.Equal(m.t, 200, r.StatusCode, "%s: %s", path, r.body)

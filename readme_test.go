@@ -20,7 +20,7 @@ func snippet(t *testing.T, heading, language string) string {
 	t.Helper()
 	text, err := os.ReadFile("README.md")
 	require.NoError(t, err)
-	_, section, found := strings.Cut(string(text), "\n## "+heading+"\n")
+	_, section, found := strings.Cut(string(text), "\n### "+heading+"\n")
 	require.True(t, found, "the README has no section %q", heading)
 	section, _, _ = strings.Cut(section, "\n## ")
 	code := regexp.MustCompile("(?s)\n```" + language + "\n(.*?)\n```\n").FindStringSubmatch(section)
@@ -30,7 +30,7 @@ func snippet(t *testing.T, heading, language string) string {
 
 // What people copy has to work as it stands.
 func TestReadmeRecords(t *testing.T) {
-	shell, program := snippet(t, "Recording consumption", "sh"), snippet(t, "Recording consumption", "go")
+	shell, program := snippet(t, "How an application records", "sh"), snippet(t, "How an application records", "go")
 	source, err := os.Getwd()
 	require.NoError(t, err)
 	cfg := testConfig(t, storetest.NewSQLiteURL(t))

@@ -40,8 +40,10 @@ type Handler struct {
 	// without: no page can make a browser send one.
 	SameOrigin echo.MiddlewareFunc
 	PublicURL  string // for links to our pages
-	Now        func() time.Time
-	Log        zerolog.Logger
+	// WebhookFault says in a sentence why no webhook can go to a URL; empty when one can.
+	WebhookFault func(url string) string
+	Now          func() time.Time
+	Log          zerolog.Logger
 }
 
 // Mount registers the routes with the API that also has the account routes, so that one document describes all of them.
@@ -56,6 +58,9 @@ func (h *Handler) Mount(api huma.API) {
 	h.mountClientRoles(group)
 	h.mountPlans(group)
 	h.mountSubscriptions(group)
+	h.mountWebhooks(group)
+	h.mountDeliveries(group)
+	describeEvents(api)
 	h.mountAudit(group)
 	h.mountUsers(group)
 	h.mountUserSessions(group)

@@ -18,6 +18,7 @@ import (
 
 	"auth-service/account"
 	"auth-service/admin"
+	"auth-service/outgoing"
 	"auth-service/problem"
 	"auth-service/store"
 	"auth-service/store/storetest"
@@ -103,7 +104,8 @@ func newServer(t *testing.T, s *store.Store) *server {
 		Policy: account.PasswordPolicy{MinLength: 8, MaxLength: 128}, Now: time.Now,
 		Organizations: account.OrganizationPolicy{MaxMembers: 10, MaxInvitations: 5, InvitationLifetime: 48 * time.Hour},
 	}
-	h := &admin.Handler{Store: s, People: people, Organizations: people, PublicURL: "https://auth.example.com", Sessions: sessions{s}, Tokens: srv.tokens, SameOrigin: sameOrigin, Now: time.Now}
+	h := &admin.Handler{Store: s, People: people, Organizations: people, PublicURL: "https://auth.example.com", Sessions: sessions{s}, Tokens: srv.tokens, SameOrigin: sameOrigin, Now: time.Now,
+		WebhookFault: outgoing.New(outgoing.Options{}).Fault}
 	h.Mount(problem.NewAPI(srv.echo, "Test", "0"))
 	for id, role := range map[string]string{"root": store.RoleSuperadmin, "alice": store.RoleAdmin, "ulla": store.RoleUser} {
 		require.NoError(t, s.CreateUser(t.Context(), &store.User{

@@ -110,6 +110,10 @@ func (d *Document) page() ([]byte, error) {
 			}
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(api.Webhooks)) {
+		op := api.Webhooks[name].Post
+		groups[op.Tags[0]] = append(groups[op.Tags[0]], showOperation(op))
+	}
 	for _, name := range slices.Sorted(maps.Keys(groups)) {
 		page.Groups = append(page.Groups, docGroup{name, groups[name]})
 	}

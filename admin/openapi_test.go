@@ -139,7 +139,7 @@ func TestDocumentPage(t *testing.T) {
 			assert.Equal(t, 200, get(e, "/api/"+target).Code, target)
 		}
 	}
-	for _, text := range []string{"/api/admin/applications", "/api/auth/oauth2/token", "Idempotency-Key", "redirectUris"} {
+	for _, text := range []string{"/api/admin/applications", "/api/auth/oauth2/token", "Idempotency-Key", "redirectUris", "webhook-signature"} {
 		assert.Contains(t, page, text)
 	}
 	assert.Contains(t, get(e, "/api/docs.css").Header().Get("Content-Type"), "text/css")

@@ -38,7 +38,7 @@ func (s *server) entitled() (applicationID, organizationID string) {
 	applicationID, _ = s.create(webApplication)
 	s.addPlan("free", `,"isDefault":true`)
 	s.call("POST", "/applications/crm/plans", `{"key":"pro","name":"Pro","features":[{"key":"seats","type":"limit","value":10},{"key":"export","type":"boolean","value":true},
-		{"key":"calls","type":"quota","value":1000,"period":"month","hard":true},{"key":"theme","type":"string","value":"dark"}]}`).is(201)
+		{"key":"calls","type":"quota","value":1000,"period":"month","hard":true,"thresholds":[50]},{"key":"theme","type":"string","value":"dark"}]}`).is(201)
 	s.addPlan("team", "")
 	return applicationID, s.company("acme", "ulla")
 }
@@ -87,14 +87,14 @@ func TestUserPlan(t *testing.T) {
 				"plan": "pro", "startsAt": "2026-01-01T00:00:00.123Z", "endsAt": "2999-01-01T00:00:00.000Z",
 				"overrides": []any{
 					fields{"key": "beta", "type": "boolean", "value": true},
-					fields{"key": "calls", "type": "quota", "value": nil, "period": "month", "hard": true},
+					fields{"key": "calls", "type": "quota", "value": nil, "period": "month", "hard": true, "thresholds": []any{50.0}},
 					fields{"key": "seats", "type": "limit", "value": 25.0},
 				},
 				"createdAt": a.body["subscription"].(fields)["createdAt"], "updatedAt": a.body["subscription"].(fields)["updatedAt"],
 			},
 			"features": []any{
 				fields{"key": "beta", "type": "boolean", "value": true, "source": "override"},
-				fields{"key": "calls", "type": "quota", "value": nil, "period": "month", "hard": true, "source": "override"},
+				fields{"key": "calls", "type": "quota", "value": nil, "period": "month", "hard": true, "thresholds": []any{50.0}, "source": "override"},
 				fields{"key": "export", "type": "boolean", "value": true, "source": "plan"},
 				fields{"key": "seats", "type": "limit", "value": 25.0, "source": "override"},
 				fields{"key": "theme", "type": "string", "value": "dark", "source": "plan"},

@@ -41,6 +41,7 @@ type Config struct {
 
 	Organizations Organizations `key:"organizations"`
 	Consumption   Consumption   `key:"consumption"`
+	Outgoing      Outgoing      `key:"outgoing"`
 
 	Log struct {
 		Level  string `key:"level"`
@@ -149,6 +150,12 @@ type Consumption struct {
 	MaxSkew         time.Duration `key:"max_skew"`
 }
 
+// Outgoing says where requests may go whose address somebody else chose.
+type Outgoing struct {
+	Timeout         time.Duration  `key:"timeout"`
+	AllowedNetworks []netip.Prefix `key:"allowed_networks"`
+}
+
 // The two environments. Development makes its own secret and allows http.
 const (
 	Development = "development"
@@ -183,6 +190,7 @@ func Default() *Config {
 	}
 	c.Organizations = Organizations{SelfService: true, MaxMembers: 1000, MaxInvitations: 100, InvitationLifetime: 2 * day}
 	c.Consumption = Consumption{Retention: 400 * day, HourlyRetention: 90 * day, MaxAge: 7 * day, MaxSkew: 5 * time.Minute}
+	c.Outgoing.Timeout = 10 * time.Second
 	c.Log.Level = "info"
 	c.Limits.Body = 1 << 20
 	return c

@@ -214,6 +214,8 @@ func TestFaults(t *testing.T) {
 		{"organization of nobody", "organizations: {max_members: 0}", "organizations.max_members: must be between 1 and 100000"},
 		{"too many invitations", "organizations: {max_invitations: 10001}", "organizations.max_invitations: must be between 1 and 10000"},
 		{"invitation for ever", "organizations: {invitation_lifetime: 31d}", "organizations.invitation_lifetime: must be between 1m0s and 720h0m0s"},
+		{"every network is allowed", "outgoing: {allowed_networks: [10.0.0.0/8, '::/0']}", "outgoing.allowed_networks: ::/0 would open every network"},
+		{"answer that may take an hour", "outgoing: {timeout: 1h}", "outgoing.timeout: must be between 100ms and 1m0s"},
 		{"short admin password", "admin: {password: hunter2}", "admin.password: must have between 8 and 128 characters"},
 		{"admin without address", "admin: {email: root}", "admin.email: must be an e-mail address"},
 	} {

@@ -119,6 +119,11 @@ func (l *loader) validateAddresses() {
 			l.fault("trusted_proxies", "%s would let everybody choose the address they are seen with", p)
 		}
 	}
+	for _, p := range c.Outgoing.AllowedNetworks {
+		if p.Bits() == 0 {
+			l.fault("outgoing.allowed_networks", "%s would open every network that this machine is in", p)
+		}
+	}
 	if c.DataDir == "" {
 		l.fault("data_dir", "must not be empty")
 	}
@@ -292,6 +297,7 @@ func (l *loader) validateLifetimes() {
 		{"consumption.hourly_retention", c.Consumption.HourlyRetention, 2 * day, 20 * year},
 		{"consumption.max_age", c.Consumption.MaxAge, time.Minute, year},
 		{"consumption.max_skew", c.Consumption.MaxSkew, time.Second, time.Hour},
+		{"outgoing.timeout", c.Outgoing.Timeout, 100 * time.Millisecond, time.Minute},
 		{"shutdown_timeout", c.ShutdownTimeout, 0, 10 * time.Minute},
 	} {
 		if d.value < d.low || d.value > d.high {

@@ -114,6 +114,18 @@ func TestHardLimitIsNeverPassed(t *testing.T) {
 	}
 }
 
+// An application that sends ids of nobody must not fill the tables with them.
+func TestNobodyIsNotCounted(t *testing.T) {
+	eachRecorder(t, func(r *recorder) {
+		r.plan("free", "10", store.PeriodMonth, true, byDefault)
+		r.refuse("USER_NOT_FOUND", r.use("1", by("nobody")))
+		r.refuse("USER_NOT_FOUND", r.use("11", by("nobody")))
+		r.refuse("USER_NOT_FOUND", r.use("1", by("")))
+		r.refuse("ORGANIZATION_NOT_FOUND", r.use("1", func(u *consumption.Usage) { u.OrganizationID = "none" }))
+		assert.Zero(r, r.count("consumption_counters"))
+	})
+}
+
 func TestPlanChangesCountAtOnce(t *testing.T) {
 	eachRecorder(t, func(r *recorder) {
 		free := r.plan("free", "5", store.PeriodMonth, true, byDefault)

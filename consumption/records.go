@@ -19,7 +19,7 @@ import (
 func (h *Handler) mountRecords(api huma.API) {
 	op := forMachines(operation("recordConsumption", http.MethodPost, "", "Record one use, or up to 500 at once", http.StatusOK, http.StatusNotFound, http.StatusConflict))
 	op.Description = "The application is the token's. Of a list all is recorded or nothing. Send each use with an idempotency key and repeat it under " +
-		"the same one whenever the answer did not arrive: it never counts twice. A body is at most 1 MiB unless limits.body says otherwise."
+		"the same one whenever the answer did not arrive: it never counts twice. A body must be smaller than 1 MiB; limits.body may say less."
 	huma.Register(api, op, h.record)
 }
 

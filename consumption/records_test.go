@@ -78,6 +78,12 @@ func TestLimitsOfUses(t *testing.T) {
 				assert.Contains(s, a.errors(), tt.field)
 			})
 		}
+		s.call("POST", "", `{"userId":"`+text(255)+`","key":"calls"}`).is(404, "USER_NOT_FOUND")
+		s.call("POST", "", `{"userId":"`+text(256)+`","key":"calls"}`).is(422, "VALIDATION_ERROR")
+		s.call("POST", "", use(`,"organizationId":"`+text(255)+`"`)).is(404, "ORGANIZATION_NOT_FOUND")
+		s.call("POST", "", use(`,"organizationId":"`+text(256)+`"`)).is(422, "VALIDATION_ERROR")
+		s.call("POST", "", use("")+strings.Repeat(" ", 1<<20-1-len(use("")))).is(200)
+		s.call("POST", "", use("")+strings.Repeat(" ", 1<<20-len(use("")))).is(413, "PAYLOAD_TOO_LARGE")
 		s.call("POST", "", use(""), bearer("crm"), header{"Idempotency-Key": text(255)}).is(200)
 		s.call("POST", "", use(""), bearer("crm"), header{"Idempotency-Key": text(256)}).is(422)
 		s.call("POST", "", list(500), bearer("crm"), header{"Idempotency-Key": text(251)}).is(200)

@@ -2,7 +2,6 @@ package consumption
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"auth-service/problem"
 	"auth-service/store"
 )
 
@@ -31,18 +29,6 @@ func (h *Handler) mountReports(api huma.API) {
 const reportDescription = "Without from, to and a granularity the running totals: since the period of the plan's quota began, or since the last reset; for all time " +
 	"where there is no quota. Otherwise the history, which resets do not change; limit, remaining and period say how things stand now all the same. " +
 	"Parts of an hour are read from the ledger; for an organization, and where the ledger does not go back so far, from and to are moved to where the history can be cut, and the answer says to when."
-
-// PersonPath names a person and an application.
-type PersonPath struct {
-	UserID string `path:"userId" maxLength:"255"`
-	AppID  string `path:"appId" maxLength:"255" doc:"The id, the slug or a client_id of the application."`
-}
-
-// OrganizationPath names an organization and an application.
-type OrganizationPath struct {
-	OrganizationID string `path:"organizationId" maxLength:"255"`
-	AppID          string `path:"appId" maxLength:"255" doc:"The id, the slug or a client_id of the application."`
-}
 
 // ReportQuery says what to report. Huma sees only exported embedded structs.
 type ReportQuery struct {
@@ -197,183 +183,3 @@ func (a *Aggregate) add(part *store.ConsumptionSlice, step string) {
 	}
 	a.Buckets = append(a.Buckets, Bucket{start, Decimal{part.Total}, part.Count})
 }
-
-// A keyStanding is how an account stands with a key, beside what was used by whomever the report is of. That is more where a person
-// has used it for organizations that are charged, and less where the organization has other people.
-type keyStanding struct {
-	Standing
-	used    store.Tally
-	resetAt *time.Time
-}
-
-// standings returns how things stand now with each key that the account used or that its plan sells; with one key if one is named.
-func (s *Service) standings(ctx context.Context, account store.Account, key string) (map[string]*keyStanding, error) {
-	now := s.now()
-	all, err := s.Store.ConsumerFacts(ctx, []store.Account{account}, now)
-	if err != nil {
-		return nil, err
-	}
-	facts := &all[0]
-	charged := account
-	switch {
-	case facts.Source == store.PlanOfOrganization:
-		charged.UserID = ""
-	case account.UserID == "": // an organization without a plan of its own: each of its people is charged
-		facts = &store.ConsumerFacts{OrganizationFound: facts.OrganizationFound}
-	default:
-		charged.OrganizationID = ""
-	}
-	period := func(key string) string {
-		if quota, _, err := quotaOf(facts, key); err == nil && quota != nil {
-			return quota.Period
-		}
-		return ""
-	}
-	own, err := s.Store.RunningCounters(ctx, account, now, period)
-	if err != nil {
-		return nil, err
-	}
-	if err := there(account, &all[0], own); err != nil {
-		return nil, err
-	}
-	theirs := own
-	if charged != account {
-		if theirs, err = s.Store.RunningCounters(ctx, charged, now, period); err != nil {
-			return nil, err
-		}
-	}
-	return s.compose(ctx, facts, charged, keysOfReport(key, facts, own), own, theirs, now)
-}
-
-// there refuses what names nobody: neither is there such a person or organization, nor has anything been used by them.
-func there(account store.Account, facts *store.ConsumerFacts, used map[string]store.RunningCounter) error {
-	switch {
-	case len(used) > 0:
-	case account.UserID != "" && !facts.UserFound:
-		return errUserNotFound
-	case account.OrganizationID != "" && !facts.OrganizationFound:
-		return errOrganizationNotFound
-	}
-	return nil
-}
-
-func keysOfReport(key string, facts *store.ConsumerFacts, used map[string]store.RunningCounter) []string {
-	if key != "" {
-		return []string{key}
-	}
-	keys := slices.Collect(maps.Keys(used))
-	for _, quota := range facts.Quotas() {
-		if _, known := used[quota.Key]; !known {
-			keys = append(keys, quota.Key)
-		}
-	}
-	return keys
-}
-
-func (s *Service) compose(ctx context.Context, facts *store.ConsumerFacts, charged store.Account, keys []string, own, theirs map[string]store.RunningCounter, now time.Time) (map[string]*keyStanding, error) {
-	reserved := map[store.Balance]store.Amount{}
-	if facts.Reserving {
-		balances := make([]store.Balance, len(keys))
-		for i, key := range keys {
-			balances[i] = store.Balance{Account: charged, Key: key}
-		}
-		var err error
-		if reserved, err = s.Store.Reserved(ctx, balances, now); err != nil {
-			return nil, err
-		}
-	}
-	out := make(map[string]*keyStanding, len(keys))
-	for _, key := range keys {
-		quota, limit, err := quotaOf(facts, key)
-		if err != nil {
-			return nil, err
-		}
-		var total store.Amount
-		if c := theirs[key].Current; c != nil {
-			total = c.Charged
-		}
-		held := reserved[store.Balance{Account: charged, Key: key}]
-		k := &keyStanding{Standing: standingOf(facts, quota, limit, counterNow(charged, quota, key, now), total, held, quota != nil && quota.Hard)}
-		if c := own[key].Current; c != nil {
-			k.used = c.Tally
-		}
-		if c := own[key].Head; c != nil {
-			k.resetAt = c.ResetAt
-		}
-		out[key] = k
-	}
-	return out, nil
-}
-
-// personAccount finds whose usage a path is about, if it is for whoever calls to see. To everybody else it is the same whether or
-// not anything of it is there.
-func (h *Handler) personAccount(ctx context.Context, in *PersonPath, organizationID string) (store.Account, error) {
-	r := requesterIn(ctx)
-	if !printable(in.UserID) || !printable(organizationID) {
-		return store.Account{}, errUserNotFound
-	}
-	if !r.Administrator && !r.machine() {
-		if r.userID != in.UserID {
-			return store.Account{}, errForbidden
-		}
-		if organizationID != "" {
-			if err := h.member(ctx, organizationID, r.userID, store.MemberOwner, store.MemberAdmin, store.MemberPlain); err != nil {
-				return store.Account{}, err
-			}
-		}
-	}
-	application, err := h.applicationFor(ctx, r, in.AppID)
-	if err != nil {
-		return store.Account{}, err
-	}
-	return store.Account{ApplicationID: application.ID, UserID: in.UserID, OrganizationID: organizationID}, nil
-}
-
-// organizationAccount does so for an organization as a whole.
-func (h *Handler) organizationAccount(ctx context.Context, in *OrganizationPath) (store.Account, error) {
-	r := requesterIn(ctx)
-	if !printable(in.OrganizationID) {
-		return store.Account{}, errOrganizationNotFound
-	}
-	if !r.Administrator && !r.machine() {
-		if err := h.member(ctx, in.OrganizationID, r.userID, store.MemberOwner, store.MemberAdmin); err != nil {
-			return store.Account{}, err
-		}
-	}
-	application, err := h.applicationFor(ctx, r, in.AppID)
-	if err != nil {
-		return store.Account{}, err
-	}
-	return store.Account{ApplicationID: application.ID, OrganizationID: in.OrganizationID}, nil
-}
-
-// member refuses whoever has none of the roles in the organization.
-func (h *Handler) member(ctx context.Context, organizationID, userID string, roles ...string) error {
-	m, err := h.Store.MemberOf(ctx, organizationID, userID)
-	if errors.Is(err, store.ErrNotFound) || err == nil && !slices.Contains(roles, m.Role) {
-		return errForbidden
-	}
-	return err
-}
-
-// applicationFor finds the application that a path names: any for administrators and for people who are signed in here, the
-// token's own for whoever comes with a token.
-func (h *Handler) applicationFor(ctx context.Context, r *requester, ref string) (*store.Application, error) {
-	if !r.Administrator && r.application != nil {
-		own, err := h.names(ctx, ref, r.application)
-		if err == nil && !own {
-			err = errForeign
-		}
-		return r.application, err
-	}
-	if !printable(ref) {
-		return nil, errApplicationNotFound
-	}
-	a, err := h.Store.ApplicationByRef(ctx, ref)
-	if errors.Is(err, store.ErrNotFound) {
-		err = errApplicationNotFound
-	}
-	return a, err
-}
-
-var errApplicationNotFound = problem.New(http.StatusNotFound, "APPLICATION_NOT_FOUND", "There is no such application.")

@@ -384,8 +384,6 @@ func TestManyKeys(t *testing.T) {
 	})
 }
 
-func keysOf[V any](of map[string]V) []string { return slices.Sorted(maps.Keys(of)) }
-
 func without(body map[string]any, name string) map[string]any {
 	out := map[string]any{}
 	for key, value := range body {

@@ -35,6 +35,7 @@ type settlement struct {
 	requests []*request
 
 	facts   map[store.Account]*store.ConsumerFacts // of a person, and the organization they act for
+	limits  map[*store.Feature]*store.Amount       // of quotas: those of a plan are the same for all who have it
 	earlier map[store.RecordKey]*store.ConsumptionRecord
 
 	uses     []*use                                        // those of all requests, and after decide those that are accepted
@@ -64,7 +65,7 @@ type use struct {
 // settle runs in a transaction. store.ErrConflict means that another replica recorded something under one of the idempotency keys
 // in the meantime: roll back, and settle again.
 func (s *Service) settle(ctx context.Context, requests []*request) error {
-	w := &settlement{store: s.Store, now: s.now(), requests: requests}
+	w := &settlement{store: s.Store, now: s.now(), requests: requests, limits: map[*store.Feature]*store.Amount{}}
 	if err := w.read(ctx); err != nil {
 		return err
 	}
@@ -131,7 +132,7 @@ func (w *settlement) prepare() error {
 			if u.At.IsZero() {
 				u.At = w.now
 			}
-			if err := u.resolve(); err != nil {
+			if err := w.resolve(u); err != nil {
 				return err
 			}
 			w.uses = append(w.uses, u)
@@ -140,15 +141,23 @@ func (w *settlement) prepare() error {
 	return nil
 }
 
-func (u *use) resolve() (err error) {
+func (w *settlement) resolve(u *use) (err error) {
 	u.account = chargedAccount(u.caller.ApplicationID, &u.Usage, u.facts)
-	u.quota, u.limit, err = quotaOf(u.facts, u.Key)
+	u.quota = u.facts.Quota(u.Key)
+	limit, known := w.limits[u.quota]
+	if !known {
+		if u.quota, limit, err = limitOf(u.quota); err != nil {
+			return err
+		}
+		w.limits[u.quota] = limit
+	}
+	u.limit = limit
 	u.counter = store.CounterID{Account: u.account, Key: u.Key}
 	if u.quota != nil {
 		u.counter.Period = u.quota.Period
 	}
 	u.counter.StartsAt, _ = store.PeriodAt(u.counter.Period, u.At)
-	return err
+	return nil
 }
 
 // chargedAccount is the organization where its subscription gives the plan, else the person.
@@ -161,13 +170,16 @@ func chargedAccount(applicationID string, u *Usage, facts *store.ConsumerFacts) 
 
 // quotaOf returns the feature that limits a key, with its limit; nil for both where there is no limit.
 func quotaOf(facts *store.ConsumerFacts, key string) (*store.Feature, *store.Amount, error) {
-	quota := facts.Quota(key)
+	return limitOf(facts.Quota(key))
+}
+
+func limitOf(quota *store.Feature) (*store.Feature, *store.Amount, error) {
 	if quota == nil || string(quota.Value) == "null" {
 		return nil, nil, nil
 	}
 	var limit store.Amount
 	if err := limit.UnmarshalJSON(quota.Value); err != nil {
-		return nil, nil, fmt.Errorf("quota of %s: %w", key, err)
+		return nil, nil, fmt.Errorf("quota of %s: %w", quota.Key, err)
 	}
 	return quota, &limit, nil
 }
@@ -190,9 +202,11 @@ func (w *settlement) hold(ctx context.Context) (err error) {
 		}
 	}
 	if refusing {
-		tallies := map[store.CounterID]store.Tally{}
+		tallies := make(map[store.CounterID]store.Tally, 2*len(w.uses))
 		for _, u := range w.uses {
-			u.tally(tallies, store.Tally{})
+			if u.unknown() == nil { // or whoever invents people would fill the counters
+				u.tally(tallies, store.Tally{})
+			}
 		}
 		if w.held, err = w.add(ctx, tallies); err != nil {
 			return err
@@ -332,12 +346,8 @@ func (w *settlement) accept(u *use) error {
 			return u.sameAs(first.UserID, first.OrganizationID, first.Key, first.Amount)
 		}
 	}
-	switch {
-	case u.promised != nil: // it is billed, even if the person has left
-	case !u.facts.UserFound:
-		return errUserNotFound
-	case u.OrganizationID != "" && !u.facts.OrganizationFound:
-		return errOrganizationNotFound
+	if err := u.unknown(); err != nil {
+		return err
 	}
 	if u.enforced() && !w.fits(u) && (u.promised == nil || u.Amount.Compare(u.promised.amount) > 0) {
 		return &QuotaError{Key: u.Key, Amount: u.Amount}
@@ -347,6 +357,18 @@ func (w *settlement) accept(u *use) error {
 		w.byKey[u.recordKey()] = u
 	}
 	w.uses = append(w.uses, u)
+	return nil
+}
+
+// unknown says who does not exist. What was promised is billed, even if the person has left.
+func (u *use) unknown() error {
+	switch {
+	case u.promised != nil:
+	case !u.facts.UserFound:
+		return errUserNotFound
+	case u.OrganizationID != "" && !u.facts.OrganizationFound:
+		return errOrganizationNotFound
+	}
 	return nil
 }
 
@@ -413,7 +435,7 @@ func standingOf(facts *store.ConsumerFacts, quota *store.Feature, limit *store.A
 // count adds the accepted uses to counters and history, and tells each its own total: the last one sees the counter as it is
 // now, and those before it less what came after them.
 func (w *settlement) count(ctx context.Context) (err error) {
-	tallies := map[store.CounterID]store.Tally{}
+	tallies := make(map[store.CounterID]store.Tally, 2*len(w.uses))
 	for _, u := range w.uses {
 		u.tally(tallies, u.once())
 	}
@@ -470,7 +492,7 @@ func (w *settlement) countBeside(ctx context.Context) error {
 
 // remember writes history and the ledger.
 func (w *settlement) remember(ctx context.Context) error {
-	buckets := map[store.BucketID]store.Tally{}
+	buckets := make(map[store.BucketID]store.Tally, len(w.uses))
 	records := make([]store.ConsumptionRecord, len(w.uses))
 	for i, u := range w.uses {
 		for _, account := range u.accounts() {

@@ -15,7 +15,7 @@ const day = 24 * time.Hour
 // the rest at its edges.
 type span struct {
 	from, to time.Time
-	step     string // of store.ConsumptionHistory
+	step     string
 	start    time.Time
 	end      time.Time   // of the whole buckets
 	edges    []timeRange // in order
@@ -33,7 +33,7 @@ var granularities = map[string]struct {
 	"total": {"", 3653 * day, "10 years", nil},
 	"hour":  {store.BucketHour, 31 * day, "31 days", func(now time.Time) time.Time { return now.Truncate(time.Hour).Add(-23 * time.Hour) }},
 	"day":   {store.BucketDay, 400 * day, "400 days", func(now time.Time) time.Time { return now.Truncate(day).Add(-29 * day) }},
-	"month": {store.BucketMonth, 3653 * day, "10 years", func(now time.Time) time.Time {
+	"month": {store.PeriodMonth, 3653 * day, "10 years", func(now time.Time) time.Time {
 		start, _ := store.PeriodAt(store.PeriodMonth, now)
 		return start.AddDate(0, -11, 0)
 	}},
@@ -114,7 +114,11 @@ func (h *Handler) cut(from, to time.Time, step string, personal bool, now time.T
 func (s *span) read(ctx context.Context, from *store.Store, account store.Account, keys []string) ([]store.ConsumptionSlice, error) {
 	var out []store.ConsumptionSlice
 	if s.start.Before(s.end) {
-		whole, err := from.ConsumptionHistory(ctx, account, keys, s.start, s.end, s.step)
+		step := s.step
+		if step == store.PeriodMonth {
+			step = store.BucketDay // an engine takes longer to find the month of each hour than we do for each day
+		}
+		whole, err := from.ConsumptionHistory(ctx, account, keys, s.start, s.end, step)
 		if err != nil {
 			return nil, err
 		}
@@ -126,9 +130,12 @@ func (s *span) read(ctx context.Context, from *store.Store, account store.Accoun
 			return nil, err
 		}
 		for i := range parts {
-			parts[i].StartsAt = stepAround(s.step, edge.from)
+			parts[i].StartsAt = edge.from
 		}
 		out = append(out, parts...)
+	}
+	for i := range out {
+		out[i].StartsAt = stepAround(s.step, out[i].StartsAt)
 	}
 	slices.SortStableFunc(out, func(a, b store.ConsumptionSlice) int { return a.StartsAt.Compare(b.StartsAt) })
 	return out, nil
@@ -141,7 +148,7 @@ func stepAround(step string, t time.Time) time.Time {
 		return t.Truncate(time.Hour)
 	case store.BucketDay:
 		return t.Truncate(day)
-	case store.BucketMonth:
+	case store.PeriodMonth:
 		start, _ := store.PeriodAt(store.PeriodMonth, t)
 		return start
 	}

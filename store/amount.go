@@ -42,6 +42,9 @@ func ParseAmount(text string) (Amount, error) {
 
 // parseDecimal is ParseAmount without the bound of a record: limits and totals may be higher.
 func parseDecimal(text string) (Amount, error) {
+	if a, ok := parsePlain(text); ok {
+		return a, nil
+	}
 	const longest = 64 // characters: nothing that fits needs more, and exponents stay small
 	if len(text) > longest || text == "" || text[0] == '-' || text[0] == '+' || strings.ContainsAny(text, "_/xXpPbBoOiI") {
 		return Amount{}, fmt.Errorf("%w: %.64q", ErrInvalidAmount, text)
@@ -64,6 +67,32 @@ func parseDecimal(text string) (Amount, error) {
 		return Amount{}, fmt.Errorf("%w: %q is too large", ErrInvalidAmount, text)
 	}
 	return Amount{whole: whole.Int64(), micros: micros.Int64()}, nil
+}
+
+// parsePlain reads what nearly all amounts look like, digits and perhaps up to six more after a point, at a tenth of the cost.
+func parsePlain(text string) (Amount, bool) {
+	const longest = 18 // digits, which an int64 holds
+	whole, fraction, pointed := strings.Cut(text, ".")
+	if whole == "" || len(whole) > longest || len(fraction) > AmountDecimals || pointed && fraction == "" {
+		return Amount{}, false
+	}
+	var a Amount
+	for _, digit := range []byte(whole) {
+		if digit < '0' || digit > '9' {
+			return Amount{}, false
+		}
+		a.whole = a.whole*10 + int64(digit-'0')
+	}
+	for i := range AmountDecimals {
+		a.micros *= 10
+		if i < len(fraction) {
+			if fraction[i] < '0' || fraction[i] > '9' {
+				return Amount{}, false
+			}
+			a.micros += int64(fraction[i] - '0')
+		}
+	}
+	return a, true
 }
 
 // IsZero reports whether there is nothing.

@@ -38,16 +38,27 @@ func (f *ConsumerFacts) Quotas() []Feature {
 	return out
 }
 
-// The features of a plan come with the first of those who have it.
-var consumerFacts = many(`SELECT x.n, users.id IS NOT NULL, organizations.id IS NOT NULL,
- plans.id, plans.key, CASE WHEN row_number() OVER (PARTITION BY plans.id ORDER BY x.n) = 1 THEN plans.features END,
- theirs.id IS NOT NULL, own.id IS NOT NULL, CASE WHEN theirs.id IS NOT NULL THEN theirs.overrides ELSE own.overrides END,
- EXISTS (SELECT 1 FROM consumption_reservations AS r WHERE r.application_id = x.application_id
- AND r.account_user_id = x.user_id AND r.account_organization_id = '' AND r.state = 'open' AND r.expires_at > $1)
- OR x.organization_id <> '' AND EXISTS (SELECT 1 FROM consumption_reservations AS r WHERE r.application_id = x.application_id
- AND r.account_user_id = '' AND r.account_organization_id = x.organization_id AND r.state = 'open' AND r.expires_at > $1)
- FROM @rows LEFT JOIN users ON users.id = x.user_id LEFT JOIN organizations ON organizations.id = x.organization_id`+
-	effectivePlan("x.application_id", "x.user_id", "x.organization_id", "$1"), 1,
+// The plan in force is that of EffectivePlan, with whom a test compares: of the organization's subscription before the person's, and
+// else the default one. What a plan is comes with the first of those who have it. Who exists, and who has reserved something, is looked
+// up for each row by a query in its place: joined, PostgreSQL would rather read thousands to find a few.
+var consumerFacts = many(`SELECT y.n, y.user_found, y.organization_found, y.plan_id,
+ CASE WHEN y.place = 1 THEN (SELECT plans.key FROM plans WHERE plans.id = y.plan_id) END,
+ CASE WHEN y.place = 1 THEN (SELECT plans.features FROM plans WHERE plans.id = y.plan_id) END,
+ y.theirs, y.own, y.overrides, y.reserving
+ FROM (SELECT z.*, row_number() OVER (PARTITION BY z.plan_id ORDER BY z.n) AS place
+ FROM (SELECT x.n, (SELECT users.id FROM users WHERE users.id = x.user_id) IS NOT NULL AS user_found,
+ (SELECT organizations.id FROM organizations WHERE organizations.id = x.organization_id) IS NOT NULL AS organization_found,
+ coalesce(theirs.plan_id, own.plan_id, (SELECT plans.id FROM plans WHERE plans.application_id = x.application_id AND plans.is_default)) AS plan_id,
+ theirs.id IS NOT NULL AS theirs, own.id IS NOT NULL AS own,
+ CASE WHEN theirs.id IS NOT NULL THEN theirs.overrides ELSE own.overrides END AS overrides,
+ (SELECT 1 FROM consumption_reservations AS r WHERE r.application_id = x.application_id
+ AND r.account_user_id = x.user_id AND r.account_organization_id = '' AND r.state = 'open' AND r.expires_at > $1 LIMIT 1) IS NOT NULL
+ OR x.organization_id <> '' AND (SELECT 1 FROM consumption_reservations AS r WHERE r.application_id = x.application_id
+ AND r.account_user_id = '' AND r.account_organization_id = x.organization_id AND r.state = 'open' AND r.expires_at > $1 LIMIT 1) IS NOT NULL AS reserving
+ FROM @rows LEFT JOIN subscriptions AS theirs ON theirs.organization_id = x.organization_id AND theirs.application_id = x.application_id
+ AND theirs.starts_at <= $1 AND (theirs.ends_at IS NULL OR theirs.ends_at > $1)
+ LEFT JOIN subscriptions AS own ON own.user_id = x.user_id AND own.application_id = x.application_id
+ AND own.starts_at <= $1 AND (own.ends_at IS NULL OR own.ends_at > $1)) AS z) AS y`, 1,
 	"n bigint", "application_id text", "user_id text", "organization_id text")
 
 // ConsumerFacts returns the facts of each of who, in their order, as EffectivePlan finds them, in one statement.
@@ -57,7 +68,7 @@ func (s *Store) ConsumerFacts(ctx context.Context, who []Account, now time.Time)
 		rows.add(account)
 	}
 	facts := make([]ConsumerFacts, len(who))
-	plans, planOf := map[string][]Feature{}, make([]string, len(who))
+	plans, planOf := map[string]planInForce{}, make([]string, len(who))
 	overrides := make([][]Feature, len(who))
 	err := s.queryMany(ctx, consumerFacts, []any{now}, append([]any{rows.n}, rows.columns()...), func(row *sql.Rows) error {
 		var n int
@@ -70,10 +81,10 @@ func (s *Store) ConsumerFacts(ctx context.Context, who []Account, now time.Time)
 		if err != nil {
 			return err
 		}
-		if features != nil {
-			plans[id.String] = features
+		if plan.Valid {
+			plans[id.String] = planInForce{plan.String, features}
 		}
-		f.Plan, f.Source = plan.String, sourceOf(id.Valid, theirs, own)
+		f.Source = sourceOf(id.Valid, theirs, own)
 		facts[n], planOf[n], overrides[n] = f, id.String, changed
 		return nil
 	})
@@ -81,9 +92,15 @@ func (s *Store) ConsumerFacts(ctx context.Context, who []Account, now time.Time)
 		return nil, fmt.Errorf("read plans in force: %w", err)
 	}
 	for i := range facts {
-		facts[i].features = withOverrides(plans[planOf[i]], overrides[i])
+		plan := plans[planOf[i]]
+		facts[i].Plan, facts[i].features = plan.key, withOverrides(plan.features, overrides[i])
 	}
 	return facts, nil
+}
+
+type planInForce struct {
+	key      string
+	features []Feature
 }
 
 func sourceOf(planned, theirs, own bool) string {

@@ -8,9 +8,6 @@ import (
 	"time"
 )
 
-// BucketMonth is a step of history beside those of the buckets.
-const BucketMonth = "month"
-
 // A RunningCounter is what counts of a key at one time: all time, and the period that matters, which may be the same one.
 type RunningCounter struct {
 	Head    *ConsumptionCounter
@@ -64,19 +61,17 @@ func (s *Store) RunningCounters(ctx context.Context, account Account, now time.T
 	return out, nil
 }
 
-// A ConsumptionSlice is a part of the history of a key, from its start on.
+// A ConsumptionSlice is a part of the history of a key, from its start on. What of it was charged is not told.
 type ConsumptionSlice struct {
 	Key      string
 	StartsAt time.Time
 	Tally
 }
 
-const sumsOfBuckets = `CAST(sum(b.total_whole) AS bigint), CAST(sum(b.total_micros) AS bigint),
- CAST(sum(b.charged_whole) AS bigint), CAST(sum(b.charged_micros) AS bigint), CAST(sum(b.count) AS bigint), min(b.first_at), max(b.last_at)`
-
 // historyBetween adds up buckets by the step in which they start.
 func historyBetween(sqliteStep, postgresStep string) manyStatement {
-	m := many(`SELECT x.key, @step, `+sumsOfBuckets+`
+	m := many(`SELECT x.key, @step, CAST(sum(b.total_whole) AS bigint), CAST(sum(b.total_micros) AS bigint), CAST(sum(b.count) AS bigint),
+ min(b.first_at), max(b.last_at)
  FROM @rows CROSS JOIN consumption_buckets AS b
  WHERE b.application_id = $1 AND b.user_id = $2 AND b.organization_id = $3 AND b.key = x.key AND b.starts_at >= $4 AND b.starts_at < $5
  GROUP BY 1, 2 ORDER BY 1, 2`, 5, "key text")
@@ -85,28 +80,27 @@ func historyBetween(sqliteStep, postgresStep string) manyStatement {
 
 // histories are the statements by step; the empty one adds everything up. SQLite keeps a time as microseconds.
 var histories = map[string]manyStatement{
-	"":          historyBetween("CAST($4 AS integer)", "$4::timestamptz"),
-	BucketHour:  historyBetween("b.starts_at - b.starts_at % 3600000000", "date_trunc('hour', b.starts_at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'"),
-	BucketDay:   historyBetween("b.starts_at - b.starts_at % 86400000000", "date_trunc('day', b.starts_at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'"),
-	BucketMonth: historyBetween("unixepoch(b.starts_at / 1000000, 'unixepoch', 'start of month') * 1000000", "date_trunc('month', b.starts_at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'"),
+	"":         historyBetween("CAST($4 AS integer)", "$4::timestamptz"),
+	BucketHour: historyBetween("b.starts_at - b.starts_at % 3600000000", "date_trunc('hour', b.starts_at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'"),
+	BucketDay:  historyBetween("b.starts_at - b.starts_at % 86400000000", "date_trunc('day', b.starts_at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'"),
 }
 
 // ConsumptionHistory adds up what the buckets that start from from up to, and without, to hold of the keys, step by step: BucketHour,
-// BucketDay, BucketMonth, or empty for one sum, which starts at from. Steps without use are left out.
+// BucketDay, or empty for one sum, which starts at from. Steps without use are left out.
 func (s *Store) ConsumptionHistory(ctx context.Context, account Account, keys []string, from, to time.Time, step string) ([]ConsumptionSlice, error) {
 	args := []any{account.ApplicationID, account.UserID, account.OrganizationID, from, to}
 	return s.slices(ctx, histories[step], args, keys)
 }
 
 // One person's use in a short time, of which the buckets tell only together with what was before or after it.
-var ledgerBetween = many(`SELECT x.key, min(r.occurred_at), CAST(sum(r.whole) AS bigint), CAST(sum(r.micros) AS bigint), 0, 0, count(*),
+var ledgerBetween = many(`SELECT x.key, min(r.occurred_at), CAST(sum(r.whole) AS bigint), CAST(sum(r.micros) AS bigint), count(*),
  min(r.occurred_at), max(r.occurred_at)
  FROM @rows CROSS JOIN consumption_records AS r
  WHERE r.application_id = $1 AND r.user_id = $2 AND ($3 = '' OR r.organization_id = $3) AND r.key = x.key
  AND r.occurred_at >= $4 AND r.occurred_at < $5 AND r.kind = 'used' GROUP BY x.key`, 5, "key text")
 
-// ConsumptionInLedger adds up what a person used from from up to, and without, to, record by record: for parts of an hour. What
-// was charged to whom is not told.
+// ConsumptionInLedger adds up what a person used from from up to, and without, to, record by record: for parts of an
+// hour.
 func (s *Store) ConsumptionInLedger(ctx context.Context, account Account, keys []string, from, to time.Time) ([]ConsumptionSlice, error) {
 	args := []any{account.ApplicationID, account.UserID, account.OrganizationID, from, to}
 	return s.slices(ctx, ledgerBetween, args, keys)
@@ -116,9 +110,8 @@ func (s *Store) slices(ctx context.Context, m manyStatement, args []any, keys []
 	var out []ConsumptionSlice
 	err := s.queryMany(ctx, m, args, []any{keys}, func(row *sql.Rows) error {
 		var t ConsumptionSlice
-		err := row.Scan(&t.Key, instant{&t.StartsAt}, &t.Total.whole, &t.Total.micros, &t.Charged.whole, &t.Charged.micros, &t.Count,
-			moment{&t.FirstAt}, moment{&t.LastAt})
-		t.Total, t.Charged = t.Total.Add(Amount{}), t.Charged.Add(Amount{}) // the sums of millionths are carried here
+		err := row.Scan(&t.Key, instant{&t.StartsAt}, &t.Total.whole, &t.Total.micros, &t.Count, moment{&t.FirstAt}, moment{&t.LastAt})
+		t.Total = t.Total.Add(Amount{}) // the sum of millionths is carried here
 		out = append(out, t)
 		return err
 	})

@@ -76,7 +76,6 @@ func TestReportsUseIndexes(t *testing.T) {
 			{"history", history(""), "consumption_buckets key"},
 			{"history by hour", history(store.BucketHour), "consumption_buckets key"},
 			{"history by day", history(store.BucketDay), "consumption_buckets key"},
-			{"history by month", history(store.BucketMonth), "consumption_buckets key"},
 			{"edge of a span", func(ctx context.Context) error {
 				_, err := f.ConsumptionInLedger(ctx, account, []string{"calls"}, noon.Add(-time.Hour), noon)
 				return err

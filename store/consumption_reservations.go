@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -77,9 +78,10 @@ type Balance struct {
 	Key string
 }
 
-var reservedOf = many(`SELECT x.n, CAST(sum(r.whole) AS bigint), CAST(sum(r.micros) AS bigint) FROM @rows CROSS JOIN consumption_reservations AS r
- WHERE r.application_id = x.application_id AND r.account_user_id = x.user_id AND r.account_organization_id = x.organization_id
- AND r.key = x.key AND r.state = 'open' AND r.expires_at > $1 GROUP BY x.n`, 1,
+// Two queries for each row, because PostgreSQL would rather read all that is reserved than look for little of it twice.
+var reservedOf = many(strings.ReplaceAll(`SELECT x.n, (SELECT CAST(sum(r.whole) AS bigint) @held), (SELECT CAST(sum(r.micros) AS bigint) @held) FROM @rows`,
+	"@held", `FROM consumption_reservations AS r WHERE r.application_id = x.application_id AND r.account_user_id = x.user_id
+ AND r.account_organization_id = x.organization_id AND r.key = x.key AND r.state = 'open' AND r.expires_at > $1`), 1,
 	"n bigint", "application_id text", "user_id text", "organization_id text", "key text")
 
 // Reserved returns how much is reserved at the time now. Balances with nothing reserved are left out.
@@ -92,9 +94,11 @@ func (s *Store) Reserved(ctx context.Context, balances []Balance, now time.Time)
 	out := map[Balance]Amount{}
 	err := s.queryMany(ctx, reservedOf, []any{now}, append(append([]any{rows.n}, rows.columns()...), keys), func(row *sql.Rows) error {
 		var n int
-		var sum Amount
-		err := row.Scan(&n, &sum.whole, &sum.micros)
-		out[balances[n]] = sum.Add(Amount{}) // carries
+		var whole, micros sql.NullInt64
+		err := row.Scan(&n, &whole, &micros)
+		if whole.Valid {
+			out[balances[n]] = Amount{whole.Int64, micros.Int64}.Add(Amount{}) // carries
+		}
 		return err
 	})
 	if err != nil {

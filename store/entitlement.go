@@ -59,20 +59,14 @@ SELECT `
 
 	entitledJoins = ` CROSS JOIN acting
  LEFT JOIN members ON members.organization_id = acting.organization_id AND members.user_id = acting.user_id
- LEFT JOIN organizations ON organizations.id = members.organization_id`
-)
-
-// effectivePlan is EffectivePlan in SQL, to be joined to rows with these columns: the subscription in force, theirs before own,
-// with the plan that it is for, or else the default one.
-func effectivePlan(application, user, organization, now string) string {
-	return strings.NewReplacer("@application", application, "@user", user, "@organization", organization, "@now", now).Replace(`
- LEFT JOIN subscriptions AS theirs ON theirs.organization_id = @organization AND theirs.application_id = @application
- AND theirs.starts_at <= @now AND (theirs.ends_at IS NULL OR theirs.ends_at > @now)
- LEFT JOIN subscriptions AS own ON own.user_id = @user AND own.application_id = @application
- AND own.starts_at <= @now AND (own.ends_at IS NULL OR own.ends_at > @now)
+ LEFT JOIN organizations ON organizations.id = members.organization_id
+ LEFT JOIN subscriptions AS theirs ON theirs.organization_id = members.organization_id AND theirs.application_id = $2
+ AND theirs.starts_at <= $3 AND (theirs.ends_at IS NULL OR theirs.ends_at > $3)
+ LEFT JOIN subscriptions AS own ON own.user_id = acting.user_id AND own.application_id = $2
+ AND own.starts_at <= $3 AND (own.ends_at IS NULL OR own.ends_at > $3)
  LEFT JOIN plans ON plans.id = coalesce(theirs.plan_id, own.plan_id,
- (SELECT standard.id FROM plans AS standard WHERE standard.application_id = @application AND standard.is_default))`)
-}
+ (SELECT standard.id FROM plans AS standard WHERE standard.application_id = $2 AND standard.is_default))`
+)
 
 // entitledQueries are the statements for one table: for the organization that the row is bound to, for another one, and for
 // none.
@@ -82,8 +76,7 @@ type entitledQueries struct{ bound, chosen, alone string }
 // that the column key is $1.
 func entitled(table, key, columns, joins string) entitledQueries {
 	statement := func(acting string) string {
-		return fmt.Sprintf(entitledHead, fmt.Sprintf(acting, table), key) + columns + entitledColumns + " FROM " + table + joins + entitledJoins +
-			effectivePlan("$2", "acting.user_id", "members.organization_id", "$3") + " WHERE " + key + " = $1"
+		return fmt.Sprintf(entitledHead, fmt.Sprintf(acting, table), key) + columns + entitledColumns + " FROM " + table + joins + entitledJoins + " WHERE " + key + " = $1"
 	}
 	return entitledQueries{statement(actingBound), statement(actingChosen), statement(actingAlone)}
 }

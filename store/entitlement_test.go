@@ -315,3 +315,14 @@ func (l *landscape) compare(state string) {
 	}
 	require.Equal(l, string(store.FeatureValues(token.Features)), string(store.FeatureValues(features)), "%s: %+v", state, plan)
 }
+
+// A token says what may be used, and not when somebody else is told of it.
+func TestFeatureValues(t *testing.T) {
+	quota := store.Feature{Key: "calls", Type: store.FeatureQuota, Value: []byte("1000"), Period: store.PeriodMonth, Hard: true, Thresholds: []int{50}}
+	require.Equal(t, `{"calls":1000}`, string(store.FeatureValues([]store.Feature{quota})))
+	require.Equal(t, []int{50}, quota.NotifyAt())
+	quota.Thresholds = []int{}
+	require.Empty(t, quota.NotifyAt())
+	quota.Thresholds = nil
+	require.Equal(t, []int{80, 100}, quota.NotifyAt())
+}

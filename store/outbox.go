@@ -57,12 +57,15 @@ type OutboxEvent struct {
 func (OutboxEvent) TableName() string { return "outbox" }
 
 // Enqueue writes an event for the webhook of e.ApplicationID, with e.Type and e.Payload, in the transaction of ctx, and wakes
-// the sender once that commits. It writes nothing when the application has no webhook, or a disabled one.
+// the sender once that commits. Without an e.ID it makes one. It writes nothing when the application has no webhook, or a disabled one.
 func (s *Store) Enqueue(ctx context.Context, e OutboxEvent) error {
 	now := s.now()
+	if e.ID == "" {
+		e.ID = NewID()
+	}
 	queued, err := s.decide(ctx, `INSERT INTO outbox (id, kind, application_id, type, payload, status, attempts, sending, next_attempt_at, last_status, last_error, created_at)
 		SELECT $1, '`+outboxWebhook+`', webhooks.application_id, $3, $4, '`+OutboxPending+`', 0, false, $5, 0, '', $5
-		FROM webhooks WHERE webhooks.application_id = $2 AND webhooks.enabled`, NewID(), e.ApplicationID, e.Type, e.Payload, now)
+		FROM webhooks WHERE webhooks.application_id = $2 AND webhooks.enabled`, e.ID, e.ApplicationID, e.Type, e.Payload, now)
 	if err != nil {
 		return fmt.Errorf("enqueue %s of application %s: %w", e.Type, e.ApplicationID, err)
 	}

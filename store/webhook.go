@@ -50,6 +50,23 @@ func (s *Store) UpdateWebhook(ctx context.Context, w *Webhook) error {
 	return s.giveUpPending(ctx, w.ApplicationID)
 }
 
+// DisableWebhook disables the application's webhook if it is enabled and goes to the URL, and reports whether it did. What waits
+// for it fails.
+func (s *Store) DisableWebhook(ctx context.Context, applicationID, url string) (bool, error) {
+	var disabled bool
+	err := s.Tx(ctx, func(ctx context.Context) (err error) {
+		disabled, err = s.decide(ctx, "UPDATE webhooks SET enabled = false, updated_at = $1 WHERE application_id = $2 AND url = $3 AND enabled", s.now(), applicationID, url)
+		if err != nil || !disabled {
+			return err
+		}
+		return s.giveUpPending(ctx, applicationID)
+	})
+	if err != nil {
+		return false, fmt.Errorf("disable webhook of application %s: %w", applicationID, err)
+	}
+	return disabled, nil
+}
+
 // RotateWebhookSecret makes secret the one that signs. The one until now signs as well for the overlap, or ends at once when
 // that is zero. Callers hold the application's lock.
 func (s *Store) RotateWebhookSecret(ctx context.Context, w *Webhook, secret []byte, overlap time.Duration) error {

@@ -11,11 +11,11 @@ import { unique } from '../support/server'
 
 const run = promisify(execFile)
 
-/** The TypeScript under "Recording consumption". What is there in other languages is run by readme_test.go. */
+/** The TypeScript under "How an application records". What is there in other languages is run by readme_test.go. */
 function snippet(): string {
-  const [, after] = readFileSync(join(repository, 'README.md'), 'utf8').split('\n## Recording consumption\n')
+  const [, after] = readFileSync(join(repository, 'README.md'), 'utf8').split('\n### How an application records\n')
   const code = /\n```ts\n(.*?)\n```\n/s.exec(after?.split('\n## ')[0] ?? '')?.[1]
-  if (!code) throw new Error('The README shows no TypeScript under "Recording consumption".')
+  if (!code) throw new Error('The README shows no TypeScript under "How an application records".')
   return code
 }
 
