@@ -16,7 +16,7 @@ func TestFillUsage(t *testing.T) {
 	indexes := map[string]string{"sqlite": sqliteHistory().indexes, "postgres": postgresHistory().indexes}
 	for engine, url := range map[string]string{"sqlite": storetest.NewSQLiteURL(t), "postgres": storetest.NewPostgresURL(t)} {
 		t.Run(engine, func(t *testing.T) {
-			const records = 60_000
+			const records = 20_000
 			now := time.Date(2026, 3, 15, 12, 30, 0, 0, time.UTC)
 			u := &usage{registered: registered{ID: "app", ClientID: "client"}}
 			require.NoError(t, fillUsage(t.Context(), io.Discard, url, u, records, now))

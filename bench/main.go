@@ -6,7 +6,11 @@
 // With -scale it measures at size instead: it fills a PostgreSQL database with a million people and what they have, and
 // prints whether each list of the administrators answers within its target, and what tokens cost beside an empty database.
 //
-// Start with run, or with measureScale. The scenarios are in scenarios.go, the floors in floor.go, the lists in routes.go.
+// With -consumption it measures the recording of usage and its sums alone, beside a ledger of so many records; without, beside
+// an empty one.
+//
+// Start with run, or with measureScale. The scenarios are in scenarios.go and consumption.go, the floors in floor.go and
+// consumption_floor.go, the lists in routes.go.
 package main
 
 import (
