@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/big"
 	"math/rand/v2"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -107,6 +108,9 @@ func working(ctx context.Context, fn func(), services ...*consumption.Service) {
 	var running sync.WaitGroup
 	for _, s := range services {
 		running.Go(func() { s.Run(ctx) })
+		for !s.Running() {
+			runtime.Gosched()
+		}
 	}
 	fn()
 	stop()

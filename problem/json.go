@@ -20,18 +20,20 @@ var jsonFormat = huma.Format{
 		if target.Kind() == reflect.Interface { // the validator's own look at the body
 			return json.Unmarshal(data, v)
 		}
-		var tree any
-		decoder := json.NewDecoder(bytes.NewReader(data))
-		decoder.UseNumber()
-		if err := decoder.Decode(&tree); err != nil {
-			return err
-		}
-		if dropInexact(target, tree) {
-			pruned, err := json.Marshal(tree)
-			if err != nil {
+		if shape := shapeOf(target); !shape.fits(data) {
+			var tree any
+			decoder := json.NewDecoder(bytes.NewReader(data))
+			decoder.UseNumber()
+			if err := decoder.Decode(&tree); err != nil {
 				return err
 			}
-			data = pruned
+			if shape.dropInexact(tree) {
+				pruned, err := json.Marshal(tree)
+				if err != nil {
+					return err
+				}
+				data = pruned
+			}
 		}
 		return json.Unmarshal(data, v)
 	},
@@ -39,50 +41,78 @@ var jsonFormat = huma.Format{
 
 var unmarshalers = []reflect.Type{reflect.TypeFor[json.Unmarshaler](), reflect.TypeFor[encoding.TextUnmarshaler]()}
 
-// dropInexact removes from tree the properties that only differ in case from a field of t, and reports whether there were any.
-func dropInexact(t reflect.Type, tree any) bool {
+// A shape is what of a type its JSON has to fit: the fields of a struct, or what a list or a map consists of. Of all else, and of
+// types that read themselves, it is empty.
+type shape struct {
+	fields map[string]*shape
+	items  *shape
+}
+
+// shapes keeps the shapes of the types that bodies have.
+var shapes sync.Map
+
+func shapeOf(t reflect.Type) *shape {
+	if known, ok := shapes.Load(t); ok {
+		return known.(*shape)
+	}
+	s := newShape(t, map[reflect.Type]*shape{})
+	shapes.Store(t, s)
+	return s
+}
+
+// newShape knows the shapes that it is making already: a type may hold itself.
+func newShape(t reflect.Type, begun map[reflect.Type]*shape) *shape {
+	if s := begun[t]; s != nil {
+		return s
+	}
+	if t.Kind() == reflect.Pointer {
+		return newShape(t.Elem(), begun)
+	}
+	s := &shape{}
+	begun[t] = s
 	for _, own := range unmarshalers {
 		if reflect.PointerTo(t).Implements(own) {
-			return false
+			return s
 		}
 	}
-	dropped := false
 	switch t.Kind() {
-	case reflect.Pointer:
-		return dropInexact(t.Elem(), tree)
-	case reflect.Slice, reflect.Array:
-		items, _ := tree.([]any)
-		for _, item := range items {
-			dropped = dropInexact(t.Elem(), item) || dropped
-		}
-	case reflect.Map:
-		object, _ := tree.(map[string]any)
-		for _, value := range object {
-			dropped = dropInexact(t.Elem(), value) || dropped
-		}
+	case reflect.Slice, reflect.Array, reflect.Map:
+		s.items = newShape(t.Elem(), begun)
 	case reflect.Struct:
-		object, _ := tree.(map[string]any)
-		names := fieldTypes(t)
-		for key, value := range object {
-			if field, exact := names[key]; exact {
-				dropped = dropInexact(field, value) || dropped
-			} else {
-				delete(object, key)
+		s.fields = map[string]*shape{}
+		for name, field := range fieldTypes(t) {
+			s.fields[name] = newShape(field, begun)
+		}
+	}
+	return s
+}
+
+// dropInexact removes from tree the properties that only differ in case from a field, and reports whether there were any.
+func (s *shape) dropInexact(tree any) bool {
+	dropped := false
+	switch node := tree.(type) {
+	case []any:
+		for _, item := range node {
+			dropped = s.items != nil && s.items.dropInexact(item) || dropped
+		}
+	case map[string]any:
+		for key, value := range node {
+			switch field, exact := s.fields[key]; {
+			case exact:
+				dropped = field.dropInexact(value) || dropped
+			case s.fields != nil:
+				delete(node, key)
 				dropped = true
+			case s.items != nil:
+				dropped = s.items.dropInexact(value) || dropped
 			}
 		}
 	}
 	return dropped
 }
 
-// fieldsByType keeps what fieldTypes found: a list of records would have it look at the same struct for each of them.
-var fieldsByType sync.Map
-
 // fieldTypes maps the JSON names of a struct's fields, embedded ones included, to their types.
 func fieldTypes(t reflect.Type) map[string]reflect.Type {
-	if known, ok := fieldsByType.Load(t); ok {
-		return known.(map[string]reflect.Type)
-	}
 	out := map[string]reflect.Type{}
 	for _, field := range reflect.VisibleFields(t) {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
@@ -94,6 +124,5 @@ func fieldTypes(t reflect.Type) map[string]reflect.Type {
 			out[name] = field.Type
 		}
 	}
-	fieldsByType.Store(t, out)
 	return out
 }
