@@ -160,6 +160,16 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	}
 }
 
+func TestLongRetryAfterIsTold(t *testing.T) {
+	scripted(t, []func(http.ResponseWriter){status(429, "Retry-After", "3600")}, func(t *testing.T, c *client.Client, s *script) {
+		_, err := c.Record(t.Context(), client.Record{UserID: "ada", Key: "api_calls"})
+		var e *client.Error
+		require.ErrorAs(t, err, &e)
+		assert.Equal(t, time.Hour, e.RetryAfter)
+		assert.Len(t, s.bodies, 1)
+	})
+}
+
 func TestContextEndsTheTries(t *testing.T) {
 	scripted(t, []func(http.ResponseWriter){status(503, "Retry-After", "30")}, func(t *testing.T, c *client.Client, s *script) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)

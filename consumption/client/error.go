@@ -19,7 +19,7 @@ type Error struct {
 	Fields    map[string]string // what is wrong with which field, such as records[3].amount
 	RequestID string            // finds the request in the server's log
 
-	retryAfter time.Duration
+	RetryAfter time.Duration // when to come back, if the server said so
 }
 
 func (e *Error) Error() string {
@@ -56,7 +56,7 @@ const (
 
 // failure reads a problem (RFC 9457) or, from the token endpoint, an OAuth error. What a proxy answers is neither.
 func failure(res *http.Response, body []byte) *Error {
-	e := &Error{Status: res.StatusCode, retryAfter: retryAfter(res.Header.Get("Retry-After")), RequestID: res.Header.Get("X-Request-Id")}
+	e := &Error{Status: res.StatusCode, RetryAfter: retryAfter(res.Header.Get("Retry-After")), RequestID: res.Header.Get("X-Request-Id")}
 	var p struct {
 		Code, Detail string
 		Errors       map[string]string

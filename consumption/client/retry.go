@@ -14,8 +14,8 @@ import (
 
 const (
 	apiPath   = "/api/consumption"
-	answerMax = 16 << 20 // more than any answer has
-	waitMax   = time.Minute
+	answerMax = 16 << 20    // more than any answer has
+	waitMax   = time.Minute // what the server asks for beyond that is for the caller to decide
 )
 
 // call sends a request until there is an answer that further tries would not change. The body is made once, so that each
@@ -97,7 +97,7 @@ func (c *Client) send(r *http.Request, answer any) error {
 	return nil
 }
 
-// passing reports whether the same request may well succeed later.
+// passing reports whether the same request may well succeed soon.
 func passing(err error) bool {
 	var e *Error
 	if !errors.As(err, &e) {
@@ -105,7 +105,7 @@ func passing(err error) bool {
 	}
 	switch e.Status {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return true
+		return e.RetryAfter <= waitMax
 	}
 	return false
 }
@@ -124,7 +124,7 @@ func (c *Client) wait(try int, err error) time.Duration {
 	}
 	asked := time.Duration(0)
 	if e := (*Error)(nil); errors.As(err, &e) {
-		asked = min(max(e.retryAfter, 0), waitMax)
+		asked = max(e.RetryAfter, 0)
 	}
 	return asked + rand.N(limit+1)
 }
