@@ -77,7 +77,7 @@ func meteredScenarios(o options) []metered {
 			func(got measurement, floor, spread float64) bool {
 				return got.perSecond < max(ofCommits*floor, ofSpread*spread)
 			}},
-		{"batch of 100", batchCallers, batchSize, func(u *usage, i int) []byte { return u.batch(i, 1) }, (*bareInserts).rows, "",
+		{"batch of 100", batchCallers, batchSize, func(u *usage, i int) []byte { return u.batch(i*batchSize, 1) }, (*bareInserts).rows, "",
 			func(got measurement, floor, _ float64) bool {
 				return got.perSecond*batchSize < min(batchedRecords, floor)
 			}},
@@ -134,11 +134,11 @@ func (u *usage) steps(m metered) []step {
 // measureUsage prints what records cost beside what the database does alone, and how fast their sums are read.
 func measureUsage(ctx context.Context, e engine, server, bare *target, b *bed, u *usage, o options) error {
 	u.address = server.address
-	floors, err := openBareInserts(ctx, e)
+	inserts, err := openBareInserts(ctx, e)
 	if err != nil {
 		return err
 	}
-	defer floors.close()
+	defer inserts.close()
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	defer out.Flush()
 	fmt.Fprintf(os.Stdout, "\nconsumption, %d records before\n\n", o.consumption)
@@ -151,34 +151,44 @@ func measureUsage(ctx context.Context, e engine, server, bare *target, b *bed, u
 		if err := u.refresh(b); err != nil {
 			return err
 		}
-		floor, name := 0.0, ""
-		if m.floor != nil {
-			if floor, name, err = m.floor(floors, ctx, o); err != nil {
-				return fmt.Errorf("floor of %s: %w", m.name, err)
-			}
-		}
-		over := measurement{}
-		if m.http != "" {
-			many := &bed{callers: m.callers}
-			if over, err = measure(ctx, bare, o.duration, many.same(raw("POST", m.http, "text/plain", "", ""))); err != nil {
-				return fmt.Errorf("floor %s: %w", m.http, err)
-			}
+		least, err := m.least(ctx, inserts, bare, o)
+		if err != nil {
+			return fmt.Errorf("floor of %s: %w", m.name, err)
 		}
 		got, err := measure(ctx, server, o.duration, u.steps(m))
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
 		verdict := "pass"
-		if m.missed(got, floor, spread) {
+		if m.missed(got, least.perSecond, spread) {
 			verdict = "FAIL"
 		}
 		if spread == 0 {
 			spread = got.perSecond
 		}
 		fmt.Fprintf(out, "%s\t%d\t%.0f\t%s\t%.1f\t%.1f\t%.2f\t%.0f\t%s\t%s\t\n", m.name, m.callers, got.perSecond, m.recordsOf(got), ms(got.p50), ms(got.p99),
-			got.cpuPerThousand().Seconds(), float64(got.residentKiB)/1024, m.beside(got, floor, name, over.perSecond), verdict)
+			got.cpuPerThousand().Seconds(), float64(got.residentKiB)/1024, m.beside(got, least), verdict)
 	}
 	return nil
+}
+
+// floors are what the database does alone, and what a bare server does with it. Zero is none.
+type floors struct {
+	name                string
+	perSecond, overHTTP float64
+}
+
+func (m metered) least(ctx context.Context, f *bareInserts, bare *target, o options) (least floors, err error) {
+	if m.floor == nil {
+		return least, nil
+	}
+	if least.perSecond, least.name, err = m.floor(f, ctx, o); err != nil || m.http == "" {
+		return least, err
+	}
+	callers := &bed{callers: m.callers}
+	got, err := measure(ctx, bare, o.duration, callers.same(raw("POST", m.http, "text/plain", "", "")))
+	least.overHTTP = got.perSecond
+	return least, err
 }
 
 func (m metered) recordsOf(got measurement) string {
@@ -189,13 +199,12 @@ func (m metered) recordsOf(got measurement) string {
 }
 
 // beside fills the columns of the floors.
-func (m metered) beside(got measurement, floor float64, name string, over float64) string {
-	if floor == 0 {
-		return "\t\t\t\t"
+func (m metered) beside(got measurement, least floors) string {
+	share := func(floor float64) string {
+		if floor == 0 {
+			return "\t"
+		}
+		return fmt.Sprintf("%.0f\t%.0f %%", floor, 100*got.perSecond*float64(m.records)/floor)
 	}
-	columns := fmt.Sprintf("%s\t%.0f\t%.0f %%\t", name, floor, 100*got.perSecond*float64(m.records)/floor)
-	if over == 0 {
-		return columns + "\t"
-	}
-	return columns + fmt.Sprintf("%.0f\t%.0f %%", over, 100*got.perSecond*float64(m.records)/over)
+	return least.name + "\t" + share(least.perSecond) + "\t" + share(least.overHTTP)
 }
