@@ -98,14 +98,15 @@ func (q *queue) put(account store.Account, j *job) (queued bool, err error) {
 		q.waiting.Add(-j.weight())
 		return false, errBusy
 	}
-	q.lines[q.lineOf(account)] <- j // it has room for all that may wait
+	q.lines[q.lineOf(account, j)] <- j // it has room for all that may wait
 	return true, nil
 }
 
 // lineOf is the first one as long as one worker can take all that waits: half as many transactions cost half as much. With more
-// work each account has its own line. One that is in two of them for a moment only waits for itself.
-func (q *queue) lineOf(account store.Account) uint64 {
-	if q.waiting.Load() <= maxGroup/2 {
+// work, and for what shares no transaction, each account has its own line. One that is in two of them for a moment only waits for
+// itself.
+func (q *queue) lineOf(account store.Account, j *job) uint64 {
+	if j.request != nil && q.waiting.Load() <= maxGroup/2 {
 		return 0
 	}
 	return maphash.Comparable(q.seed, account) % uint64(len(q.lines))
@@ -118,20 +119,18 @@ func (q *queue) gather(line <-chan *job) []*job {
 		return nil
 	}
 	group, weight := []*job{first}, first.weight()
+	defer func() { q.waiting.Add(-weight) }()
 	for weight < maxGroup {
 		select {
 		case next, open := <-line:
 			if !open {
-				q.waiting.Add(-weight)
 				return group
 			}
 			group, weight = append(group, next), weight+next.weight()
 		default:
-			q.waiting.Add(-weight)
 			return group
 		}
 	}
-	q.waiting.Add(-weight)
 	return group
 }
 
