@@ -8,41 +8,47 @@ import (
 	"auth-service/store"
 )
 
-// An answer is how a standing is kept for a repetition of the request.
+// An answer is how a standing is kept with a record for a repetition of the request: short, as there is one with each.
 type answer struct {
-	Total          store.Amount  `json:"total"`
-	Reserved       store.Amount  `json:"reserved"`
-	Start          *time.Time    `json:"start,omitempty"`
-	End            *time.Time    `json:"end,omitempty"`
-	Limit          *store.Amount `json:"limit,omitempty"`
-	Hard           bool          `json:"hard,omitempty"`
-	Plan           string        `json:"plan,omitempty"`
-	Exceeded       bool          `json:"exceeded,omitempty"`
-	ApplicationID  string        `json:"applicationId"`
-	UserID         string        `json:"userId,omitempty"`
-	OrganizationID string        `json:"organizationId,omitempty"`
-	Thresholds     []int         `json:"thresholds,omitempty"`
+	Total        store.Amount  `json:"total"`
+	Reserved     store.Amount  `json:"reserved,omitzero"`
+	Start        *time.Time    `json:"start,omitempty"`
+	End          *time.Time    `json:"end,omitempty"`
+	Limit        *store.Amount `json:"limit,omitempty"`
+	Hard         bool          `json:"hard,omitempty"`
+	Plan         string        `json:"plan,omitempty"`
+	Exceeded     bool          `json:"exceeded,omitempty"`
+	Organization bool          `json:"organization,omitempty"` // is charged, and not the person
 }
 
 func writeAnswer(s *Standing) string {
-	text, err := json.Marshal(answer{
-		s.Total, s.Reserved, s.Start, s.End, s.Limit, s.Hard, s.Plan, s.Exceeded,
-		s.ChargedTo.ApplicationID, s.ChargedTo.UserID, s.ChargedTo.OrganizationID, s.ThresholdsInPercent,
-	})
+	text, err := json.Marshal(answer{s.Total, s.Reserved, s.Start, s.End, s.Limit, s.Hard, s.Plan, s.Exceeded, s.ChargedTo.OrganizationID != ""})
 	if err != nil {
 		panic(err) // amounts, times and text always encode
 	}
 	return string(text)
 }
 
-func readAnswer(text string) (*Recorded, error) {
+// readAnswer needs to know whose use the answer was about.
+func readAnswer(text, applicationID, userID, organizationID string) (Standing, error) {
 	var a answer
 	if err := json.Unmarshal([]byte(text), &a); err != nil {
-		return nil, fmt.Errorf("read the first answer: %w", err)
+		return Standing{}, fmt.Errorf("read the first answer: %w", err)
 	}
-	return &Recorded{Standing: Standing{
-		Total: a.Total, Reserved: a.Reserved, Start: a.Start, End: a.End, Limit: a.Limit, Hard: a.Hard, Plan: a.Plan, Exceeded: a.Exceeded,
-		ChargedTo:           store.Account{ApplicationID: a.ApplicationID, UserID: a.UserID, OrganizationID: a.OrganizationID},
-		ThresholdsInPercent: a.Thresholds,
-	}}, nil
+	account := store.Account{ApplicationID: applicationID, UserID: userID}
+	if a.Organization {
+		account = store.Account{ApplicationID: applicationID, OrganizationID: organizationID}
+	}
+	return Standing{
+		Total: a.Total, Reserved: a.Reserved, Start: a.Start, End: a.End, Limit: a.Limit, Hard: a.Hard, Plan: a.Plan, Exceeded: a.Exceeded, ChargedTo: account,
+	}, nil
+}
+
+// firstAnswer is what the caller was told when the record was written.
+func firstAnswer(record *store.ConsumptionRecord) (*Recorded, error) {
+	standing, err := readAnswer(record.Answer, record.ApplicationID, record.UserID, record.OrganizationID)
+	if err != nil {
+		return nil, err
+	}
+	return &Recorded{ID: record.ID, Duplicate: true, Key: record.Key, Amount: record.Amount, Standing: standing}, nil
 }

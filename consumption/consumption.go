@@ -28,15 +28,14 @@ type Caller struct{ ApplicationID, ClientID string }
 
 // A Standing is how an account stands with a key: what counts in the period that matters, and what is left.
 type Standing struct {
-	Total               store.Amount  // held against the limit
-	Reserved            store.Amount  // by jobs that are still running
-	Start, End          *time.Time    // of the period; nil for all time
-	Limit               *store.Amount // nil: none
-	Hard                bool
-	Plan                string // the key of the plan that says so; empty for none
-	Exceeded            bool   // the total is above the limit
-	ChargedTo           store.Account
-	ThresholdsInPercent []int
+	Total      store.Amount  // held against the limit
+	Reserved   store.Amount  // by jobs that are still running
+	Start, End *time.Time    // of the period; nil for all time
+	Limit      *store.Amount // nil: none
+	Hard       bool
+	Plan       string // the key of the plan that says so; empty for none
+	Exceeded   bool   // the total is above the limit
+	ChargedTo  store.Account
 }
 
 // Remaining is what is left of the limit, nil without one.

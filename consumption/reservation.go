@@ -79,11 +79,11 @@ func (s *Service) repeatReservation(first *store.ConsumptionReservation, u *Usag
 }
 
 func (s *Service) showReservation(r *store.ConsumptionReservation) (*Reserved, error) {
-	first, err := readAnswer(r.Answer)
+	standing, err := readAnswer(r.Answer, r.ApplicationID, r.UserID, r.OrganizationID)
 	if err != nil {
 		return nil, err
 	}
-	out := &Reserved{ID: r.ID, Key: r.Key, Amount: r.Amount, State: r.State, ExpiresAt: r.ExpiresAt, Standing: first.Standing}
+	out := &Reserved{ID: r.ID, Key: r.Key, Amount: r.Amount, State: r.State, ExpiresAt: r.ExpiresAt, Standing: standing}
 	if r.State == store.ReservationOpen && !s.now().Before(r.ExpiresAt) {
 		out.State = ReservationExpired
 	}
@@ -166,12 +166,7 @@ func (s *Service) committed(ctx context.Context, applicationID, id string) (*Rec
 	if err != nil {
 		return nil, err
 	}
-	first, err := readAnswer(record.Answer)
-	if err != nil {
-		return nil, err
-	}
-	first.ID, first.Key, first.Amount, first.Duplicate = record.ID, record.Key, record.Amount, true
-	return first, nil
+	return firstAnswer(record)
 }
 
 // Release gives up a reservation. One that was released or whose time ran out is none the worse for it.

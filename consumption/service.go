@@ -131,7 +131,7 @@ func (s *Service) standingNow(ctx context.Context, account store.Account, facts 
 		}
 		reserved = held[balance]
 	}
-	return standingOf(facts, quota, limit, id, total, reserved, quota != nil && quota.Hard), nil
+	return standingOf(facts, limit, id, total, reserved, quota != nil && quota.Hard), nil
 }
 
 // counterNow is the counter that matters for a quota now.

@@ -384,11 +384,10 @@ func (u *use) repeat(record *store.ConsumptionRecord) error {
 	if err := u.sameAs(record.UserID, record.OrganizationID, record.Key, record.Amount); err != nil {
 		return err
 	}
-	first, err := readAnswer(record.Answer)
+	first, err := firstAnswer(record)
 	if err != nil {
 		return err
 	}
-	first.ID, first.Key, first.Amount, first.Duplicate = record.ID, record.Key, record.Amount, true
 	*u.out = *first
 	return nil
 }
@@ -416,10 +415,10 @@ func (w *settlement) reservedBeside(u *use) store.Amount {
 
 // standing says how the account of a use stands with the total.
 func (w *settlement) standing(u *use, total store.Amount) Standing {
-	return standingOf(u.facts, u.quota, u.limit, u.counter, total, w.reservedBeside(u), u.enforced())
+	return standingOf(u.facts, u.limit, u.counter, total, w.reservedBeside(u), u.enforced())
 }
 
-func standingOf(facts *store.ConsumerFacts, quota *store.Feature, limit *store.Amount, counter store.CounterID, total, reserved store.Amount, hard bool) Standing {
+func standingOf(facts *store.ConsumerFacts, limit *store.Amount, counter store.CounterID, total, reserved store.Amount, hard bool) Standing {
 	out := Standing{Total: total, Reserved: reserved, Limit: limit, Hard: hard, Plan: facts.Plan, ChargedTo: counter.Account}
 	if counter.Period != "" {
 		start, end := store.PeriodAt(counter.Period, counter.StartsAt)
@@ -427,7 +426,6 @@ func standingOf(facts *store.ConsumerFacts, quota *store.Feature, limit *store.A
 	}
 	if limit != nil {
 		out.Exceeded = total.Compare(*limit) > 0
-		out.ThresholdsInPercent = quota.NotifyAt()
 	}
 	return out
 }

@@ -86,7 +86,7 @@ func (c *ConsumptionCounter) targets() []any {
 // holds them until the transaction ends; an empty tally is for holding alone. ErrTotalTooLarge when a counter would
 // overflow: then nothing more can be done in the transaction.
 //
-// The counters must include the head of each, and come with what the head's Periods are to include.
+// A counter of a period comes with its head, unless that is held already.
 func (s *Store) AddToCounters(ctx context.Context, tallies map[CounterID]Tally) (map[CounterID]*ConsumptionCounter, error) {
 	rows := newCounterRows(tallies)
 	out := make(map[CounterID]*ConsumptionCounter, len(tallies))
