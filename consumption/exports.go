@@ -14,6 +14,9 @@ import (
 	"auth-service/store"
 )
 
+// leastLateness is how long after its use a record is looked for, whatever is allowed now.
+const leastLateness = 31 * day
+
 func (h *Handler) mountExport(api huma.API) {
 	op := operation("exportConsumption", http.MethodGet, "/export", "Download the records, the first to come first", http.StatusOK, http.StatusNotFound)
 	op.Description = "For the application itself and administrators. In the order in which they were recorded; those of one person by key and by when it was used. " +
@@ -139,7 +142,7 @@ func (h *Handler) mayExport(ctx context.Context, r *requester, ref string) (*sto
 func (h *Handler) ledger(in *exportRequest, applicationID string) *export.Export[store.ConsumptionRecord, LedgerEntry] {
 	query := store.LedgerQuery{
 		ApplicationID: applicationID, UserID: in.UserID, OrganizationID: in.OrganizationID, Key: in.Key, From: in.From.UTC(), To: in.To.UTC(),
-		MaxAge: h.Service.MaxAge, MaxSkew: h.Service.MaxSkew,
+		MaxAge: max(h.Service.MaxAge, leastLateness), MaxSkew: time.Hour, // the configuration may have allowed more when they were recorded
 	}
 	return &export.Export[store.ConsumptionRecord, LedgerEntry]{
 		Page: func(ctx context.Context, limit int, after *store.Position) (*store.Page[store.ConsumptionRecord], error) {

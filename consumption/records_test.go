@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -108,6 +109,47 @@ func TestRecord(t *testing.T) {
 		require.Len(s, records, 2)
 		assert.Equal(s, "1.3", fmt.Sprint(records[0].(map[string]any)["total"]))
 		assert.Equal(s, "2", fmt.Sprint(records[1].(map[string]any)["total"]))
+	})
+}
+
+// A lost answer is asked for again under the same key, whichever way the key was sent: nothing counts twice.
+func TestRepetitionsOverHTTP(t *testing.T) {
+	eachServer(t, func(s *server) {
+		const use = `{"userId":"ann","key":"calls"}`
+		under := func(key string) header { return header{"Idempotency-Key": key} }
+		first := s.call("POST", "", use, bearer("crm"), under("once")).is(200)
+		again := s.call("POST", "", use, bearer("crm"), under("once")).is(200)
+		assert.Equal(s, true, again.body["duplicate"])
+		assert.Equal(s, without(first.body, "duplicate"), without(again.body, "duplicate"), "the first answer")
+		s.call("POST", "", `{"userId":"ann","key":"calls","idempotencyKey":"once"}`, bearer("crm"), under("another")).is(200)
+		a := s.call("POST", "", `{"userId":"ann","key":"calls","amount":2}`, bearer("crm"), under("once")).is(409, "IDEMPOTENCY_KEY_REUSED")
+		assert.Contains(s, a.errors(), "idempotencyKey")
+		s.call("POST", "", use, bearer("erp"), under("once")).is(200) // keys are an application's own
+
+		list := `{"records":[` + use + `,{"userId":"ann","key":"calls","idempotencyKey":"own"},` + use + `]}`
+		s.call("POST", "", list, bearer("crm"), under("list")).is(200)
+		s.call("POST", "", list, bearer("crm"), under("list")).is(200)
+		s.call("POST", "", `{"userId":"ann","key":"calls","idempotencyKey":"list/2"}`).is(200)
+		a = s.call("POST", "", `{"records":[`+use+`,{"userId":"bob","key":"calls","idempotencyKey":"own"}]}`).is(409, "IDEMPOTENCY_KEY_REUSED")
+		assert.Equal(s, []string{"records[1].idempotencyKey"}, sorted(a.errors()))
+		assert.Equal(s, "4", fmt.Sprint(s.call("GET", "/ann/crm", "").aggregates()["calls"]["total"]))
+	})
+}
+
+func TestTimesOfUsesOverHTTP(t *testing.T) {
+	eachServer(t, func(s *server) {
+		at := func(d time.Duration) string {
+			return `{"userId":"ann","key":"calls","timestamp":"` + noon.Add(d).Format(time.RFC3339Nano) + `"}`
+		}
+		const age, skew = 7 * 24 * time.Hour, 5 * time.Minute
+		s.call("POST", "", at(-age)).is(200)
+		s.call("POST", "", at(skew)).is(200)
+		for code, use := range map[string]string{"TIMESTAMP_TOO_OLD": at(-age - time.Microsecond), "TIMESTAMP_IN_FUTURE": at(skew + time.Microsecond)} {
+			a := s.call("POST", "", use).is(422, code)
+			assert.Equal(s, []string{"timestamp"}, sorted(a.errors()))
+			a = s.call("POST", "", `{"records":[`+at(0)+`,`+use+`,`+use+`]}`).is(422, code)
+			assert.Equal(s, []string{"records[1].timestamp", "records[2].timestamp"}, sorted(a.errors()))
+		}
 	})
 }
 

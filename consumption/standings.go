@@ -138,7 +138,7 @@ func (o *outlook) standing(key string) (*keyStanding, error) {
 	}
 	reserved := o.reservations[store.Balance{Account: o.charged, Key: key}]
 	counter := counterNow(o.charged, quota, key, o.now)
-	out := &keyStanding{Standing: standingOf(o.facts, quota, limit, counter, charged, reserved, quota != nil && quota.Hard)}
+	out := &keyStanding{Standing: standingOf(o.facts, limit, counter, charged, reserved, quota != nil && quota.Hard)}
 	if c := o.own[key].Current; c != nil {
 		out.used = c.Tally
 	}
