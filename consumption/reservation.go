@@ -12,7 +12,7 @@ import (
 // Reserve holds an amount against the limit until it is committed, released, or its lifetime is over.
 func (s *Service) Reserve(ctx context.Context, c Caller, u Usage, lifetime time.Duration) (*Reserved, error) {
 	var out *Reserved
-	err := s.submit(ctx, shardOf(c, &u), &job{alone: func(ctx context.Context) (err error) {
+	err := s.submit(ctx, &job{account: shardOf(c, &u), alone: func(ctx context.Context) (err error) {
 		out, err = s.reserve(ctx, c, u, lifetime)
 		return err
 	}})
@@ -114,7 +114,7 @@ func (s *Service) Commit(ctx context.Context, c Caller, id string, amount *store
 		return nil, noReservation(err)
 	}
 	var out *Recorded
-	err = s.submit(ctx, r.Account, &job{alone: func(ctx context.Context) (err error) {
+	err = s.submit(ctx, &job{account: r.Account, alone: func(ctx context.Context) (err error) {
 		out, err = s.commit(ctx, c, id, amount, metadata)
 		return err
 	}})
