@@ -147,6 +147,9 @@ func (s *Service) commit(ctx context.Context, c Caller, id string, amount *store
 	if r.err != nil {
 		return nil, only(r.err)
 	}
+	if !s.now().Before(row.ExpiresAt) { // while it waited for the counter: whoever held that may have counted on what was free again
+		return nil, errReservationExpired
+	}
 	return &r.out[0], nil
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"auth-service/consumption"
 	"auth-service/store"
+	"auth-service/store/storetest"
 )
 
 func (r *recorder) reserve(u consumption.Usage) *consumption.Reserved {
@@ -219,4 +220,45 @@ func TestParallelReservations(t *testing.T) {
 		assert.LessOrEqual(r, used.Load(), int64(40))
 		assert.Equal(r, store.NewAmount(used.Load()).String(), r.total())
 	})
+}
+
+// A clock that is ahead records in the period to come, in which the jobs that run now end: together they would pass its limit.
+func TestReservationHoldsInThePeriodToCome(t *testing.T) {
+	eachRecorder(t, func(r *recorder) {
+		r.plan("free", "10", store.PeriodDay, true, byDefault)
+		r.forward(14*time.Hour - time.Minute)
+		held := r.reserve(r.use("10"))
+		r.refuse("QUOTA_EXCEEDED", r.use("1", usedAt(r.now().Add(2*time.Minute))))
+		r.record(r.use("10", usedAt(r.now().Add(-24*time.Hour)))) // no job ends in a period that is over
+		r.forward(2 * time.Minute)
+		out, err := r.Commit(r.Context(), r.caller, held.ID, nil, nil)
+		require.NoError(r, err)
+		assert.False(r, out.Exceeded)
+	})
+}
+
+// A commit that begins in time and then waits for one who records after that time would count what the other was given already:
+// together they would pass a hard limit.
+func TestCommitThatWaitsBeyondItsTime(t *testing.T) {
+	r := newRecorder(t, storetest.NewPostgresURL(t), &atomic.Int64{}) // SQLite has one writer, who reads the time when it is their turn
+	r.plan("free", "10", store.PeriodDay, true, byDefault)
+	held := r.reserve(r.use("10"))
+	lock, err := r.raw.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	defer lock.Rollback()
+	_, err = lock.ExecContext(t.Context(), "SELECT 1 FROM consumption_counters WHERE application_id = $1 FOR UPDATE", r.caller.ApplicationID)
+	require.NoError(t, err)
+	committed := make(chan error, 1)
+	go func() {
+		_, err := r.Commit(t.Context(), r.caller, held.ID, nil, nil)
+		committed <- err
+	}()
+	for waiting := 0; waiting == 0; {
+		require.NoError(t, r.raw.QueryRowContext(t.Context(),
+			"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&waiting))
+	}
+	r.forward(15 * time.Minute)
+	require.NoError(t, lock.Rollback())
+	require.Equal(t, "RESERVATION_EXPIRED", codeOf(<-committed))
+	assert.Equal(t, "10", r.record(r.use("10")).Total.String())
 }

@@ -407,7 +407,7 @@ func (w *settlement) chargedSoFar(u *use) store.Amount {
 
 // reservedBeside is what running jobs hold in the period of the use: they end now or later, never in one that is over.
 func (w *settlement) reservedBeside(u *use) store.Amount {
-	if now, _ := store.PeriodAt(u.counter.Period, w.now); !now.Equal(u.counter.StartsAt) {
+	if now, _ := store.PeriodAt(u.counter.Period, w.now); u.counter.StartsAt.Before(now) {
 		return store.Amount{}
 	}
 	return w.reserved[u.balance()]
