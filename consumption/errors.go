@@ -21,6 +21,9 @@ var (
 	errReservationExpired   = problem.New(http.StatusConflict, "RESERVATION_EXPIRED", "The reservation's time ran out. Record what was used by POST /api/consumption.")
 	errReservationCommitted = problem.New(http.StatusConflict, "RESERVATION_COMMITTED", "The reservation was committed: what was used is recorded.")
 
+	errTooManyReservations = problem.New(http.StatusConflict, "TOO_MANY_RESERVATIONS",
+		"Of this key 10000 reservations are open already, which is the most. Commit or release some of them.")
+
 	errBusy = problem.New(http.StatusServiceUnavailable, "CONSUMPTION_BUSY", "More is being recorded than the service can take now. Please try again.").
 		WithHeader("Retry-After", strconv.Itoa(1))
 )

@@ -9,6 +9,9 @@ import (
 	"auth-service/store"
 )
 
+// maxReservations is how many of an account and key are open at most. Each use of it that may be refused adds them up.
+const maxReservations = 10_000
+
 // Reserve holds an amount against the limit until it is committed, released, or its lifetime is over.
 func (s *Service) Reserve(ctx context.Context, c Caller, u Usage, lifetime time.Duration) (*Reserved, error) {
 	var out *Reserved
@@ -51,6 +54,13 @@ func (s *Service) reserve(ctx context.Context, c Caller, u Usage, lifetime time.
 // reserve writes the reservation in place of a record.
 func (w *settlement) reserve(ctx context.Context) error {
 	u := w.uses[0]
+	open, err := w.store.OpenReservations(ctx, u.balance(), w.now, maxReservations)
+	if err != nil {
+		return err
+	}
+	if open >= maxReservations {
+		return errTooManyReservations
+	}
 	standing := w.standing(u, w.held[u.counter].Charged)
 	standing.Reserved = standing.Reserved.Add(u.Amount)
 	u.reserving.Account, u.reserving.Answer = u.account, writeAnswer(&standing)

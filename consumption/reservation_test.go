@@ -262,3 +262,25 @@ func TestCommitThatWaitsBeyondItsTime(t *testing.T) {
 	require.Equal(t, "RESERVATION_EXPIRED", codeOf(<-committed))
 	assert.Equal(t, "10", r.record(r.use("10")).Total.String())
 }
+
+// An application that reserves and never ends what it reserved would have each record of the account add up more and more, in the
+// transactions that it shares with others (CWE-400).
+func TestReservationsAreBounded(t *testing.T) {
+	eachRecorder(t, func(r *recorder) {
+		r.plan("free", "1000000", store.PeriodMonth, true, byDefault)
+		first := r.reserve(r.use("1"))
+		r.exec(`INSERT INTO consumption_reservations (id, application_id, client_id, user_id, organization_id, account_user_id, account_organization_id,
+ key, whole, micros, enforce, state, record_id, idempotency_key, metadata, answer, created_at, expires_at)
+ WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9998)
+ SELECT 'r' || i, application_id, client_id, user_id, organization_id, account_user_id, account_organization_id,
+ key, whole, micros, enforce, state, record_id, idempotency_key, metadata, answer, created_at, expires_at FROM n CROSS JOIN consumption_reservations`)
+		r.reserve(r.use("1"))
+		_, err := r.Reserve(r.Context(), r.caller, r.use("1"), time.Minute)
+		assert.Equal(r, "TOO_MANY_RESERVATIONS", codeOf(err))
+		r.reserve(r.use("1", by("bob")))
+		require.NoError(r, r.Release(r.Context(), r.caller, first.ID))
+		r.reserve(r.use("1"))
+		r.forward(15 * time.Minute)
+		r.reserve(r.use("1"))
+	})
+}
