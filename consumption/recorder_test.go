@@ -323,6 +323,29 @@ func TestTotalTooLarge(t *testing.T) {
 	})
 }
 
+// A counter can begin anew before it is full. An hour that held more than the engine can add up would be a float in SQLite, and whoever
+// gathers the hours of all applications would fail at it for ever.
+func TestHourTooLarge(t *testing.T) {
+	eachRecorder(t, func(r *recorder) {
+		at := opening.Add(-2 * time.Hour)
+		for i := range 2 {
+			r.exec(`INSERT INTO consumption_buckets (application_id, user_id, organization_id, key, starts_at, width, total_whole, total_micros,
+ charged_whole, charged_micros, count, first_at, last_at) VALUES ($1, 'ann', '', 'calls', $2, 'hour', 374999999999999999, 999999, 0, 0, 1, $2, $2)`,
+				r.caller.ApplicationID, at.Add(time.Duration(i)*time.Hour))
+		}
+		r.refuse("TOTAL_TOO_LARGE", r.use("1.000001", usedAt(at)))
+		r.record(r.use("1", usedAt(at)))
+		require.NoError(r, r.store.Tx(r.Context(), func(ctx context.Context) error {
+			n, err := r.store.GatherHours(ctx, opening.Truncate(24*time.Hour).Add(24*time.Hour), 500)
+			assert.EqualValues(r, 2, n)
+			return err
+		}))
+		var total string
+		require.NoError(r, r.raw.QueryRowContext(r.Context(), "SELECT total_whole FROM consumption_buckets WHERE width = 'day'").Scan(&total))
+		assert.Equal(r, "750000000000000000", total)
+	})
+}
+
 func (r *recorder) exec(query string, args ...any) {
 	r.Helper()
 	for i, arg := range args {
