@@ -24,7 +24,7 @@ import (
 )
 
 // BenchmarkRecord records as many callers do at once, on databases that keep what they are told, beside the commits of one row
-// that the same database does for as many. Read it before you change the statements of a settlement.
+// that the same database does for as many. Read it before you change the statements of a settlement. WORKERS in the environment tries another number of them.
 func BenchmarkRecord(b *testing.B) {
 	for _, engine := range []string{"sqlite", "postgres"} {
 		b.Run(engine, func(b *testing.B) {

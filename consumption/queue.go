@@ -134,17 +134,18 @@ func (q *queue) put(j *job) (queued bool, err error) {
 	if !q.waiting.enter(j.account.ApplicationID, j.weight()) {
 		return false, errBusy
 	}
-	q.lines[q.lineOf(j.account)] <- j // it has room for all that may wait
+	q.lines[q.lineOf(j)] <- j // it has room for all that may wait
 	return true, nil
 }
 
 // lineOf is the first one as long as one worker can take all that waits: half as many transactions cost half as much. With more
-// work each account has its own line. One that is in two of them for a moment only waits for itself.
-func (q *queue) lineOf(account store.Account) uint64 {
-	if q.waiting.all() <= maxGroup/2 {
+// work, and for what shares no transaction, each account has its own line. One that is in two of them for a moment only waits for
+// itself.
+func (q *queue) lineOf(j *job) uint64 {
+	if j.request != nil && q.waiting.all() <= maxGroup/2 {
 		return 0
 	}
-	return maphash.Comparable(q.seed, account) % uint64(len(q.lines))
+	return maphash.Comparable(q.seed, j.account) % uint64(len(q.lines))
 }
 
 // gather waits for a job and takes with it what else is there. It returns nothing once the line is closed and empty.

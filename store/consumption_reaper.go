@@ -55,11 +55,11 @@ func (s *Store) eachConsumer(ctx context.Context, fn func(applicationID string, 
 	}
 }
 
-// reapConsumer deletes all usage of an application that does not exist any more. The counters go last, because they lead here.
+// reapConsumer deletes all usage of an application that does not exist any more. The counters go last, because they lead here;
+// reservations end by themselves.
 func (s *Store) reapConsumer(ctx context.Context, applicationID string) error {
 	for _, table := range []struct{ name, key string }{
 		{"consumption_records", "application_id, id"},
-		{"consumption_reservations", "id"},
 		{"consumption_buckets", bucketKey},
 		{"consumption_counters", counterKey},
 	} {
