@@ -60,7 +60,7 @@ test: test-go test-frontend test-e2e ## Run every test: Go on SQLite and Postgre
 
 .PHONY: test-go
 test-go: ## Run the Go tests.
-	@.ci/need go cc postgres
+	@.ci/need go cc postgres curl
 	go test -race -timeout 20m ./... # a busy machine may take longer than the ten minutes that go allows a package
 
 .PHONY: test-frontend
@@ -98,8 +98,8 @@ lint-frontend: frontend/node_modules/.package-lock.json e2e/node_modules/.packag
 check: lint test ## Everything that a commit must pass.
 
 .PHONY: bench
-bench: build ## Measure the server beside the floor of each path; with SCALE=1, the lists and tokens of a million people.
-	go run ./bench $(if $(SCALE),-scale $(SCALE)) $(if $(KEEP),-keep $(KEEP)) $(if $(CALLERS),-callers $(CALLERS))
+bench: build ## Measure the server beside the floor of each path; with SCALE=1, the lists and tokens of a million people; with CONSUMPTION=10000000, usage beside as many records.
+	go run ./bench $(if $(SCALE),-scale $(SCALE)) $(if $(KEEP),-keep $(KEEP)) $(if $(CALLERS),-callers $(CALLERS)) $(if $(CONSUMPTION),-consumption $(CONSUMPTION))
 
 .PHONY: clean
 clean: ## Remove what was built. The database in ./data stays.

@@ -47,7 +47,14 @@ func measureEngine(ctx context.Context, e engine, data string, o options) error 
 	if err != nil {
 		return err
 	}
+	u, err := prepareUsage(first.address)
 	first.stop()
+	if err != nil {
+		return err
+	}
+	if err := fillUsage(ctx, os.Stdout, e.server, u, o.consumption, time.Now()); err != nil {
+		return err
+	}
 	server, err := startServer(ctx, e, data, o)
 	if err != nil {
 		return err
@@ -65,7 +72,12 @@ func measureEngine(ctx context.Context, e engine, data string, o options) error 
 	}
 	defer bare.stop()
 	fmt.Printf("\n%s: answers %d ms after its start on a migrated database, %.0f MiB idle\n\n", e.name, server.started.Milliseconds(), float64(idle)/1024)
-	if err := measureScenarios(ctx, server, bare, b, o); err != nil {
+	if o.consumption == 0 {
+		if err := measureScenarios(ctx, server, bare, b, o); err != nil {
+			return err
+		}
+	}
+	if err := measureUsage(ctx, e, server, bare, b, u, o); err != nil {
 		return err
 	}
 	fmt.Printf("\n%.0f MiB at the most\n", float64(server.peak())/1024)
@@ -77,7 +89,7 @@ func measureScenarios(ctx context.Context, server, bare *target, b *bed, o optio
 	fmt.Fprintln(out, "path\treq/s\tp50 ms\tp99 ms\tCPU s/1000\tMiB\tfloor\treq/s\tCPU s/1000\tof floor\t")
 	defer out.Flush()
 	for _, s := range scenarios {
-		if o.only != "" && o.only != s.name {
+		if !chosen(s.name, o.only) {
 			continue
 		}
 		steps, err := s.steps(b)

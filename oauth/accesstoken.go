@@ -144,7 +144,7 @@ func (p *Provider) readAccessToken(ctx context.Context, token string) (*accessCl
 	if sealed, ok := strings.CutPrefix(token, opaquePrefix); ok {
 		payload, err = p.Keyring.Open(sealAccessToken, sealed)
 	} else {
-		payload, err = p.keys.verify(ctx, typAccessToken, token)
+		payload, err = p.keys.verifyAgain(ctx, typAccessToken, token)
 	}
 	if err != nil {
 		return nil, errInvalidToken

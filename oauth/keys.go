@@ -57,6 +57,7 @@ type keySnapshot struct {
 	public map[string]jose.JSONWebKey
 	jwks   []byte
 	etag   string
+	seen   *seenTokens
 }
 
 // signingKey signs with one prebuilt signer per token type: building one costs more than the signature's overhead.
@@ -222,7 +223,7 @@ func (k *keySet) read(ctx context.Context) (*keySnapshot, error) {
 		return nil, err
 	}
 	s := &keySnapshot{loaded: k.now(), rows: map[string]store.SigningKey{}, next: map[string]store.SigningKey{},
-		active: map[string]*signingKey{}, public: map[string]jose.JSONWebKey{}}
+		active: map[string]*signingKey{}, public: map[string]jose.JSONWebKey{}, seen: newSeenTokens()}
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 	for _, row := range rows {
 		var public jose.JSONWebKey
@@ -318,6 +319,20 @@ func (k *keySet) verify(ctx context.Context, typ, token string) ([]byte, error) 
 		return nil, errBadToken
 	}
 	return payload, nil
+}
+
+// verifyAgain is verify for tokens that come again and again. What it remembers ends with the state of the key set, so no
+// token outlives its key.
+func (k *keySet) verifyAgain(ctx context.Context, typ, token string) ([]byte, error) {
+	seen := k.current.Load().seen
+	if payload, ok := seen.payload(typ, token); ok {
+		return payload, nil
+	}
+	payload, err := k.verify(ctx, typ, token)
+	if err == nil {
+		seen.add(typ, token, payload)
+	}
+	return payload, err
 }
 
 // public finds a key by kid. An unknown one may be another replica's newest, so the set is read again, at most once

@@ -198,6 +198,23 @@ func TestRetiredKeyVerifiesUntilRetentionEnds(t *testing.T) {
 	})
 }
 
+// Somebody has stolen a signing key, and the operator removes it. A token that was accepted before must not be remembered as a
+// good one, nor may what was made of it.
+func TestTokensEndWithTheirKey(t *testing.T) {
+	each(t, func(w *world) {
+		token := w.machineToken()
+		require.True(w, w.accepts(token))
+		require.True(w, w.accepts(token), "from memory")
+		require.False(w, w.accepts(token[:len(token)-4]+"AAAA"), "with another signature")
+		require.NoError(w, w.provider.RotateKeys(w.Context(), true))
+		require.True(w, w.accepts(token), "its key is retired only")
+		_, err := w.store.PurgeSigningKeys(w.Context(), w.clock.now().AddDate(1, 0, 0), 10)
+		require.NoError(w, err)
+		require.NoError(w, w.provider.Maintain(w.Context()))
+		require.False(w, w.accepts(token))
+	})
+}
+
 // An application may let its tokens live for a day, longer than an operator keeps keys. They must not die of a rotation.
 func TestRetiredKeyOutlivesTheLongestToken(t *testing.T) {
 	once(t, func(w *world) {

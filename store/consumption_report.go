@@ -72,7 +72,7 @@ type ConsumptionSlice struct {
 
 // historyBetween adds up buckets by the step in which they start.
 func historyBetween(sqliteStep, postgresStep string) manyStatement {
-	m := many(`SELECT x.key, @step, CAST(sum(b.total_whole) AS bigint), CAST(sum(b.total_micros) AS bigint), CAST(sum(b.count) AS bigint),
+	m := many(`SELECT b.key, @step, CAST(sum(b.total_whole) AS bigint), CAST(sum(b.total_micros) AS bigint), CAST(sum(b.count) AS bigint),
  min(b.first_at), max(b.last_at)
  FROM @rows CROSS JOIN consumption_buckets AS b
  WHERE b.application_id = $1 AND b.user_id = $2 AND b.organization_id = $3 AND b.key = x.key AND b.starts_at >= $4 AND b.starts_at < $5

@@ -215,12 +215,25 @@ type Cluster struct {
 	URL string // of an empty database
 
 	bin, work, socket string
+	settings          string
 	log               *os.File
-	process           *exec.Cmd
+	process           *exec.Cmd // nil while there is none
+	ended             chan error
 }
 
 // NewCluster starts a server that ends with the test. It needs the server's programs: TEST_DATABASE_URL is not enough.
 func NewCluster(t testing.TB) *Cluster {
+	t.Helper()
+	return newCluster(t, careless)
+}
+
+// NewDurableCluster starts one that keeps what was committed when it is killed.
+func NewDurableCluster(t testing.TB) *Cluster {
+	t.Helper()
+	return newCluster(t, durable)
+}
+
+func newCluster(t testing.TB, settings string) *Cluster {
 	t.Helper()
 	bin, err := findServer()
 	if err != nil {
@@ -234,17 +247,20 @@ func NewCluster(t testing.TB) *Cluster {
 	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // the server's user must pass; what is inside is its own alone
 		t.Fatal(err)
 	}
-	c := &Cluster{bin: bin, work: filepath.Join(dir, "work"), socket: filepath.Join(dir, "socket")}
+	c := &Cluster{bin: bin, work: filepath.Join(dir, "work"), socket: filepath.Join(dir, "socket"), settings: settings}
 	c.URL = socketURL(c.socket)
 	if c.log, err = os.Create(filepath.Join(dir, "log")); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.tell(t) })
-	if c.process, err = startPostgres(bin, c.work, c.socket, c.log, careless); err != nil {
+	process, err := startPostgres(bin, c.work, c.socket, c.log, settings)
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Stop(t) })
-	c.await(t)
+	if err := c.await(process); err != nil {
+		t.Fatal(err)
+	}
 	return c
 }
 
@@ -293,23 +309,34 @@ func (c *Cluster) tell(t testing.TB) {
 	}
 }
 
-// Start starts a stopped server again, with its data, and waits until it answers.
+// Start starts a stopped or killed server again, with its data, and waits until it answers. While the children of a killed
+// one have not noticed yet, PostgreSQL refuses to start.
 func (c *Cluster) Start(t testing.TB) {
 	t.Helper()
-	var err error
-	if c.process, err = runPostgres(c.bin, c.work, c.socket, c.log, careless); err != nil {
-		t.Fatal(err)
-	}
-	c.await(t)
-}
-
-func (c *Cluster) await(t testing.TB) {
-	t.Helper()
-	for end := time.Now().Add(startTimeout); ping(c.URL) != nil; time.Sleep(15 * time.Millisecond) {
+	for end := time.Now().Add(startTimeout); ; time.Sleep(15 * time.Millisecond) {
+		process, err := runPostgres(c.bin, c.work, c.socket, c.log, c.settings)
+		if err == nil {
+			err = c.await(process)
+		}
+		if err == nil {
+			return
+		}
 		if time.Now().After(end) {
-			t.Fatal("PostgreSQL is not ready in time")
+			t.Fatal(err)
 		}
 	}
+}
+
+// await waits until the server answers, or has ended.
+func (c *Cluster) await(process *exec.Cmd) error {
+	ended := make(chan error, 1)
+	go func() { ended <- process.Wait() }()
+	if err := awaitServer(c.URL, ended); err != nil {
+		_ = process.Process.Kill() // it may have ended by itself
+		return err
+	}
+	c.process, c.ended = process, ended
+	return nil
 }
 
 // Stop shuts the server down, ending every connection (a "fast" shutdown). On a stopped one it does nothing.
@@ -319,9 +346,19 @@ func (c *Cluster) Stop(t testing.TB) {
 		return
 	}
 	_ = c.process.Process.Signal(syscall.SIGINT)
-	if err := c.process.Wait(); err != nil {
+	if err := <-c.ended; err != nil {
 		t.Error(err)
 	}
+	c.process = nil
+}
+
+// Kill ends the server as a crash does, in the middle of whatever it is doing.
+func (c *Cluster) Kill(t testing.TB) {
+	t.Helper()
+	if err := c.process.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-c.ended
 	c.process = nil
 }
 
