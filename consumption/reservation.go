@@ -12,6 +12,10 @@ import (
 // maxReservations is how many of an account and key are open at most. Each use of it that may be refused adds them up.
 const maxReservations = 10_000
 
+// clocksDiffer is how far apart the clocks of replicas may be. For so long before its time runs out a reservation is no promise any
+// more, and what is committed must fit the limit: to another replica the time may be over already, and the amount free.
+const clocksDiffer = 5 * time.Second
+
 // Reserve holds an amount against the limit until it is committed, released, or its lifetime is over.
 func (s *Service) Reserve(ctx context.Context, c Caller, u Usage, lifetime time.Duration) (*Reserved, error) {
 	var out *Reserved
@@ -151,6 +155,9 @@ func (s *Service) commit(ctx context.Context, c Caller, id string, amount *store
 		u.Metadata = json.RawMessage(row.Metadata)
 	}
 	r := &request{caller: c, uses: []Usage{u}, promised: &promise{row.Amount, recordID}}
+	if row.ExpiresAt.Sub(s.now()) < clocksDiffer {
+		r.promised.amount = store.Amount{}
+	}
 	if err := s.settle(ctx, []*request{r}); err != nil {
 		return nil, err
 	}

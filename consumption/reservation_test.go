@@ -284,3 +284,25 @@ func TestReservationsAreBounded(t *testing.T) {
 		r.reserve(r.use("1"))
 	})
 }
+
+// Of two replicas one may take the time of a reservation to be over before the other one does. Together they must not give its amount to
+// two.
+func TestReservationWhileClocksDiffer(t *testing.T) {
+	eachRecorder(t, func(r *recorder) {
+		r.plan("free", "10", store.PeriodMonth, true, byDefault)
+		held, alone := r.reserve(r.use("10")), r.reserve(r.use("10", by("bob")))
+		r.forward(15*time.Minute - time.Second)
+		ahead := r.another()
+		ahead.Now = func() time.Time { return r.now().Add(2 * time.Second) }
+		_, err := ahead.Record(r.Context(), r.caller, []consumption.Usage{r.use("1")})
+		require.NoError(r, err)
+		_, err = r.Commit(r.Context(), r.caller, held.ID, nil, nil)
+		assert.Equal(r, "QUOTA_EXCEEDED", codeOf(err))
+		less := amount(r, "9")
+		_, err = r.Commit(r.Context(), r.caller, held.ID, &less, nil)
+		require.NoError(r, err)
+		assert.Equal(r, "10", r.total())
+		_, err = r.Commit(r.Context(), r.caller, alone.ID, nil, nil)
+		require.NoError(r, err)
+	})
+}

@@ -21,7 +21,7 @@ type request struct {
 	err error
 }
 
-// A promise is a reservation that is committed: so much is never refused.
+// A promise is a reservation that is committed: so much is never refused, even if the person has left.
 type promise struct {
 	amount   store.Amount
 	recordID string // which the record is to have

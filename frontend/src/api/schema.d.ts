@@ -1855,7 +1855,7 @@ export interface paths {
         put?: never;
         /**
          * Record what a job used
-         * @description Up to what was reserved is recorded whatever became of the plan since; what is left of it is free again. Above it, the rest must fit the limit too. A second commit gets the first answer.
+         * @description Up to what was reserved is recorded whatever became of the plan since; what is left of it is free again. Above it, the rest must fit the limit too, and in the last 5 seconds all of it. A second commit gets the first answer.
          */
         post: operations["commitReservation"];
         delete?: never;
