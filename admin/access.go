@@ -15,17 +15,9 @@ import (
 	"auth-service/store"
 )
 
-// RFC 6750 §3: without credentials the challenge names no error.
-const challenge = `Bearer realm="auth-service"`
-
 var (
-	errUnauthorized = problem.New(http.StatusUnauthorized, "UNAUTHORIZED", "Sign in first, or send an access token.").
-			WithHeader("WWW-Authenticate", challenge)
-	errInvalidToken = problem.New(http.StatusUnauthorized, "INVALID_TOKEN", "The access token is not valid, or no longer.").
-			WithHeader("WWW-Authenticate", challenge+`, error="invalid_token"`)
-	errInsufficientScope = problem.New(http.StatusForbidden, "INSUFFICIENT_SCOPE", "The access token does not have the scope admin.").
-				WithHeader("WWW-Authenticate", challenge+`, error="insufficient_scope", scope="admin"`)
-	errForbidden = problem.New(http.StatusForbidden, "FORBIDDEN", "Only administrators may do this.")
+	errInsufficientScope = problem.InsufficientScope(scopeAdmin)
+	errForbidden         = problem.New(http.StatusForbidden, "FORBIDDEN", "Only administrators may do this.")
 )
 
 type (
@@ -76,16 +68,14 @@ func (h *Handler) access(api huma.API) func(huma.Context, func(huma.Context)) {
 // authenticate prefers the token: a request that carries one must not fall back on whoever is signed in.
 func (h *Handler) authenticate(c echo.Context) (Actor, error) {
 	r := c.Request()
-	if values := r.Header.Values("Authorization"); len(values) > 0 {
-		scheme, token, _ := strings.Cut(values[0], " ")
-		if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") || token == "" {
-			return Actor{}, errUnauthorized
-		}
+	if token, sent, err := problem.BearerToken(r); err != nil {
+		return Actor{}, err
+	} else if sent {
 		return h.bearer(c, token)
 	}
 	session, err := h.Sessions.Current(r)
 	if errors.Is(err, store.ErrNotFound) {
-		return Actor{}, errUnauthorized
+		return Actor{}, problem.Unauthorized
 	}
 	if err != nil {
 		return Actor{}, err
@@ -100,7 +90,7 @@ func (h *Handler) bearer(c echo.Context, token string) (Actor, error) {
 	case errors.Is(err, store.ErrUnavailable), err != nil && ctx.Err() != nil:
 		return Actor{}, err
 	case err != nil:
-		return Actor{}, errInvalidToken.Because(err)
+		return Actor{}, problem.InvalidToken.Because(err)
 	case !slices.Contains(scopes, scopeAdmin):
 		return Actor{}, errInsufficientScope
 	case userID == "":
@@ -108,7 +98,7 @@ func (h *Handler) bearer(c echo.Context, token string) (Actor, error) {
 	}
 	user, err := h.Store.UserByID(ctx, userID)
 	if errors.Is(err, store.ErrNotFound) {
-		return Actor{}, errInvalidToken.Because(err)
+		return Actor{}, problem.InvalidToken.Because(err)
 	}
 	if err != nil {
 		return Actor{}, err

@@ -336,8 +336,8 @@ func TestPlanStoreCalls(t *testing.T) {
 			{"GET", "/applications/crm/plans", "", read(append(application, "R plans")...)},
 			{"GET", "/applications/crm/plans/p0", "", read(append(application, "R plans")...)},
 			{"POST", "/applications/crm/plans", `{"key":"a","name":"A","isDefault":true,"features":` + manyFeatures(200) + `}`,
-				write("R plans", "R plans", "W plans", "W audit_events", "W plans", "W audit_events")},
-			{"PATCH", "/applications/crm/plans/p1", `{"features":` + manyFeatures(200) + `}`, write("R plans", "W plans", "W audit_events")},
+				write("R plans", "R plans", "W plans", "W applications", "W audit_events", "W plans", "W applications", "W audit_events")},
+			{"PATCH", "/applications/crm/plans/p1", `{"features":` + manyFeatures(200) + `}`, write("R plans", "W plans", "W applications", "W audit_events")},
 			{"PATCH", "/applications/crm/plans/p2", `{}`, write("R plans")},
 			{"PUT", "/users/ulla/applications/crm/plan", `{"plan":"p1","overrides":` + manyFeatures(200) + `}`,
 				write("R users", "R subscriptions", "R plans", "W subscriptions", "W audit_events", "R subscriptions")},
@@ -345,7 +345,7 @@ func TestPlanStoreCalls(t *testing.T) {
 			{"GET", "/users/ulla/applications/crm/plan?organizationId=acme", "", read("R applications", "R clients", "R client_secrets", "R users", "R organizations", "R members", "R subscriptions")},
 			{"GET", "/organizations/acme/applications/crm/plan", "", read("R organizations", "R applications", "R clients", "R client_secrets", "R subscriptions", "R plans")},
 			{"DELETE", "/users/ulla/applications/crm/plan", "", write("R users", "R subscriptions", "W subscriptions", "W audit_events")},
-			{"DELETE", "/applications/crm/plans/p3", "", write("R plans", "R subscriptions", "W plans", "W audit_events")},
+			{"DELETE", "/applications/crm/plans/p3", "", write("R plans", "R subscriptions", "W plans", "W applications", "W audit_events")},
 		} {
 			ctx, calls := storetest.Trace(t.Context())
 			a := srv.callWith(ctx, tt.method, tt.path, tt.body)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -57,12 +58,13 @@ func fill(ctx context.Context, out io.Writer, url string, w *world) error {
 		fmt.Fprintf(out, "%12d %s in %.1f s\n", n, t.name, time.Since(started).Seconds())
 	}
 	// Autovacuum would do both in time; it shall not do so while something is measured.
-	if _, err := conn.Exec(ctx, "VACUUM (ANALYZE)"); err != nil {
-		return err
+	for _, statement := range append(slices.Clone(sumStatistics), "VACUUM (ANALYZE)", "CHECKPOINT") {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			return fmt.Errorf("%s: %w", statement, err)
+		}
 	}
-	_, err = conn.Exec(ctx, "CHECKPOINT")
 	fmt.Fprintf(out, "filled in %.0f s\n", time.Since(began).Seconds())
-	return err
+	return nil
 }
 
 func migrate(ctx context.Context, url string) error {

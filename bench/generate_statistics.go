@@ -27,6 +27,13 @@ func (w *world) statisticTable() table {
 	return table{"daily_statistics", strings.Fields("day application_id metric value"), all}
 }
 
+// sumStatistics adds what the server writes beside each row: the sums of the days and of the applications' months.
+var sumStatistics = []string{
+	"INSERT INTO daily_statistics SELECT day, '*', metric, sum(value) FROM daily_statistics GROUP BY day, metric",
+	`INSERT INTO monthly_statistics SELECT substr(day, 1, 7), application_id, metric, sum(value) FROM daily_statistics
+		WHERE application_id <> '*' AND metric IN ('` + store.MetricTokens + "', '" + store.MetricAuthorizations + `') GROUP BY 1, 2, 3`,
+}
+
 // busy is how many applications are used each day: the most popular ones.
 func (w *world) busy() int { return max(w.applications/5, 1) }
 

@@ -28,7 +28,7 @@ func TestFill(t *testing.T) {
 		"SELECT count(*) FROM audit_events":     w.events,
 		"SELECT count(*) FROM invitations":      w.invitations,
 		"SELECT count(*) FROM subscriptions":    w.organizations + w.personalSubscriptions,
-		"SELECT count(*) FROM daily_statistics": statisticDays * (4 + 3*w.busy()),
+		"SELECT count(*) FROM daily_statistics": statisticDays * (6 + 4 + 3*w.busy()),
 		"SELECT count(*) FROM user_activity WHERE user_id NOT IN (SELECT user_id FROM sessions)":                                                                                                                       0,
 		"SELECT max(n) FROM (SELECT count(*) AS n FROM members GROUP BY organization_id) AS sizes":                                                                                                                     w.members(0),
 		"SELECT count(*) FROM organizations WHERE id NOT IN (SELECT organization_id FROM members WHERE role = 'owner')":                                                                                                0,

@@ -15,17 +15,10 @@ import (
 	"auth-service/store"
 )
 
-// RFC 6750 §3: without credentials the challenge names no error.
-const challenge = `Bearer realm="auth-service"`
-
 // scopeAdmin makes an administrator of a client, or lets a token act with the rights of the one behind it.
 const scopeAdmin = "admin"
 
 var (
-	errUnauthorized = problem.New(http.StatusUnauthorized, "UNAUTHORIZED", "Sign in first, or send an access token.").
-			WithHeader("WWW-Authenticate", challenge)
-	errInvalidToken = problem.New(http.StatusUnauthorized, "INVALID_TOKEN", "The access token is not valid, or no longer.").
-			WithHeader("WWW-Authenticate", challenge+`, error="invalid_token"`)
 	errMachineOnly = problem.New(http.StatusForbidden, "MACHINE_ONLY",
 		"Only an application may do this, with a token of the client_credentials grant; this one is a person's.")
 	errForeign = problem.New(http.StatusForbidden, "FOREIGN_APPLICATION",
@@ -98,16 +91,14 @@ func anybody(*requester) error { return nil }
 // authenticate prefers the token: a request that carries one must not fall back on whoever is signed in.
 func (h *Handler) authenticate(c echo.Context) (*requester, error) {
 	r := c.Request()
-	if values := r.Header.Values("Authorization"); len(values) > 0 {
-		scheme, token, _ := strings.Cut(values[0], " ")
-		if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") || token == "" {
-			return nil, errUnauthorized
-		}
+	if token, sent, err := problem.BearerToken(r); err != nil {
+		return nil, err
+	} else if sent {
 		return h.bearer(c, token)
 	}
 	session, err := h.Sessions.Current(r)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, errUnauthorized
+		return nil, problem.Unauthorized
 	}
 	if err != nil {
 		return nil, err
@@ -126,7 +117,7 @@ func (h *Handler) bearer(c echo.Context, token string) (*requester, error) {
 	case errors.Is(err, store.ErrUnavailable), err != nil && ctx.Err() != nil:
 		return nil, err
 	case err != nil:
-		return nil, errInvalidToken.Because(err)
+		return nil, problem.InvalidToken.Because(err)
 	}
 	c.Set("client_id", clientID) // for the access log
 	console := slices.Contains(scopes, scopeAdmin)
@@ -140,7 +131,7 @@ func (h *Handler) bearer(c echo.Context, token string) (*requester, error) {
 	default:
 		user, err := h.Store.UserByID(ctx, userID)
 		if errors.Is(err, store.ErrNotFound) {
-			return nil, errInvalidToken.Because(err)
+			return nil, problem.InvalidToken.Because(err)
 		}
 		if err != nil {
 			return nil, err

@@ -247,7 +247,7 @@ func TestStoreCallsWithManyRoles(t *testing.T) {
 		}
 		w.give(store.Assignee{UserID: w.person.ID, ApplicationID: w.client.ApplicationID}, keys...)
 		b := w.signedIn(w.person)
-		w.inspect(w.client, "x")
+		w.redeem(w.client, b.code(w.client)).tokens() // client and policy are kept from now on
 		code := b.code(w.client, "scope", orgScopes, "organization", "acme")
 		calls()
 		first := w.redeem(w.client, code).tokens()

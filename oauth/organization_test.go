@@ -371,7 +371,7 @@ func TestStoreCallsForOrganizations(t *testing.T) {
 	traced(t, func(plain *world, calls func() []string) {
 		w := plain.organized()
 		b := w.signedIn(w.person)
-		w.inspect(w.client, "x") // the client is cached from now on
+		w.redeem(w.client, b.code(w.client)).tokens() // client and policy are kept from now on
 		calls()
 		code := b.code(w.client, "scope", orgScopes, "organization", "acme")
 		require.Equal(w, []string{"R sessions", "R users", "W authorization_codes"}, calls(), "consent and organization in one query")

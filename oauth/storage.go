@@ -140,7 +140,7 @@ func (s *storage) codeRequest(c *client, code *store.AuthorizationCode, audience
 // InvalidateAuthorizeCodeSession spends the code. Whoever loses the race has replayed it: fosite rolls back, and the
 // token endpoint ends the winner's grant (RFC 6749 §4.1.2).
 func (s *storage) InvalidateAuthorizeCodeSession(ctx context.Context, signature string) error {
-	first, err := s.Store.ConsumeAuthorizationCode(ctx, []byte(signature))
+	first, err := s.Store.ConsumeAuthorizationCode(ctx, []byte(signature), exchangeIn(ctx).code.OrganizationID)
 	if err == nil && !first {
 		return fosite.ErrInvalidatedAuthorizeCode
 	}

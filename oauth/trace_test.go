@@ -112,6 +112,7 @@ func TestStoreCallsOfAuthorize(t *testing.T) {
 func TestStoreCallsOfTokens(t *testing.T) {
 	traced(t, func(w *world, calls func() []string) {
 		b := w.signedIn(w.person)
+		w.redeem(w.web, b.code(w.web)).tokens() // the policy is kept from now on
 		code := b.code(w.web)
 		calls()
 		first := w.redeem(w.web, code).tokens()
@@ -148,7 +149,7 @@ func TestStoreCallsOfReplays(t *testing.T) {
 		first := w.redeem(w.web, code).tokens()
 		w.refresh(w.web, first.Refresh).tokens()
 		w.clock.forward(time.Minute)
-		w.form(introspectPath, w.web, url.Values{"token": {"x"}}) // the client is cached again
+		w.redeem(w.web, b.code(w.web)).tokens() // the client is cached again, and the policy kept
 		calls()
 		w.refresh(w.web, first.Refresh).refused(400, "invalid_grant")
 		require.Equal(w, []string{"R grants", "BEGIN", "W grants", "W revocations", "W audit_events", "COMMIT"}, calls(), "reuse after the grace")

@@ -63,18 +63,21 @@ func (s *Store) EntitledCode(ctx context.Context, signature []byte, as Acting) (
 }
 
 var entitledCode = entitled("authorization_codes", "authorization_codes.signature", codeColumns+", "+userColumns+", "+sessionState,
-	" JOIN users ON users.id = authorization_codes.user_id LEFT JOIN sessions ON sessions.id = authorization_codes.session_id")
+	" JOIN users ON users.id = authorization_codes.user_id LEFT JOIN sessions ON sessions.id = authorization_codes.session_id"+
+		" LEFT JOIN members AS bound ON bound.organization_id = authorization_codes.organization_id AND bound.user_id = authorization_codes.user_id")
 
-// ConsumeAuthorizationCode marks the code used and reports whether this call was the first to do so, while the session
-// and the membership behind it still stood. The single conditional UPDATE is what makes a code work at most once under
+// ConsumeAuthorizationCode marks the code, which is bound to the organization or, when that is empty, to none, used and reports
+// whether this call was the first to do so, while the session and the membership behind it still stood. The single conditional UPDATE is what makes a code work at most once under
 // concurrent redemption. It holds on to both until its transaction ends: whoever ends sessions and then grants, after a
 // password change say, waits for it and so finds the grant that comes of the code.
-func (s *Store) ConsumeAuthorizationCode(ctx context.Context, signature []byte) (first bool, err error) {
-	first, err = s.decide(ctx, `UPDATE authorization_codes SET used_at = $1 WHERE signature = $2 AND used_at IS NULL
-		AND (organization_id = '' OR EXISTS (SELECT 1 FROM members WHERE members.organization_id = authorization_codes.organization_id
-		AND members.user_id = authorization_codes.user_id`+s.sharing()+`))
-		AND EXISTS (SELECT 1 FROM sessions WHERE sessions.id = authorization_codes.session_id AND sessions.ended_at IS NULL`+s.sharing()+`)`,
-		s.now(), signature)
+func (s *Store) ConsumeAuthorizationCode(ctx context.Context, signature []byte, organizationID string) (first bool, err error) {
+	member := ""
+	if organizationID != "" {
+		member = " AND EXISTS (SELECT 1 FROM members WHERE members.organization_id = $3 AND members.user_id = authorization_codes.user_id" + s.sharing() + ")"
+	}
+	first, err = s.decide(ctx, "UPDATE authorization_codes SET used_at = $1 WHERE signature = $2 AND used_at IS NULL AND organization_id = $3"+member+
+		" AND EXISTS (SELECT 1 FROM sessions WHERE sessions.id = authorization_codes.session_id AND sessions.ended_at IS NULL"+s.sharing()+")",
+		s.now(), signature, organizationID)
 	if err != nil {
 		return false, fmt.Errorf("consume authorization code: %w", err)
 	}

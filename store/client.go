@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"slices"
 	"time"
@@ -84,12 +85,12 @@ func (s *Store) ClientByID(ctx context.Context, id string) (*Client, error) {
 
 // serviceEntitlements are what a client may do when it acts for itself. Default roles are for people, and so are plans.
 func (s *Store) serviceEntitlements(ctx context.Context, clientID string) (*Entitlements, error) {
-	var row entitledRow
-	err := s.take(ctx, []any{&row.roles, &row.permissions}, `SELECT
+	var roles, permissions sql.NullString
+	err := s.take(ctx, []any{&roles, &permissions}, `SELECT
 		(SELECT string_agg(roles.key, ' ') FROM client_roles JOIN roles ON roles.id = client_roles.role_id WHERE client_roles.client_id = $1),
 		(SELECT string_agg(permissions.key, ' ') FROM permissions WHERE permissions.id IN (SELECT role_permissions.permission_id
 		FROM client_roles CROSS JOIN role_permissions WHERE role_permissions.role_id = client_roles.role_id AND client_roles.client_id = $1))`, clientID)
-	return row.entitlements(), err
+	return &Entitlements{Roles: keysIn(roles.String), Permissions: keysIn(permissions.String)}, err
 }
 
 // CreateClient inserts c without secrets. It returns ErrConflict when the client_id is taken, if only as the slug of another

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Entitlements are what a person may do and have at one application, perhaps for an organization: what a token says of it.
@@ -30,90 +31,98 @@ type Acting struct {
 }
 
 // The entitlements come with the row that a token is issued from, in one statement however many roles there are: who is
-// acting, the roles that they hold, and the subscription in force, the organization's before the person's. Its parameters
-// are the row's key, the application, the time and, unless it is the row's own, the organization.
-//
-// SQLite keeps the order of a CROSS JOIN; left to itself, and without statistics, it would read all of role_permissions.
+// acting, the roles that they were given, and the subscription in force, the organization's before the person's. What these
+// roles and plans are, the same for everybody, is the application's policy, which is kept in memory: the statement says of
+// which version it has to be. Its parameters are the row's key, the application, the time and, unless it is the row's own, the
+// organization.
 //
 // A role held in an organization needs no look at the membership: its foreign key ends it with that.
 const (
-	actingBound  = "SELECT user_id, organization_id FROM %s"
-	actingChosen = `SELECT user_id, named.id AS organization_id FROM %s LEFT JOIN organizations AS named ON named.id =
- coalesce((SELECT id FROM organizations WHERE id = $4), (SELECT id FROM organizations WHERE slug = $4))`
-	actingAlone = "SELECT user_id, CAST(NULL AS text) AS organization_id FROM %s"
+	entitledRoles = `, (SELECT string_agg(role_assignments.role_id, ' ') FROM role_assignments
+ WHERE role_assignments.user_id = %[1]s.user_id AND role_assignments.application_id = $2 AND `
+	rolesInOrganization = "(role_assignments.organization_id IS NULL OR role_assignments.organization_id = %[2]s.organization_id))"
+	rolesAlone          = "role_assignments.organization_id IS NULL)"
 
-	entitledHead = `WITH acting AS (%s WHERE %s = $1),
-held AS (SELECT roles.id, roles.key FROM roles WHERE roles.application_id = $2 AND roles.is_default
- UNION SELECT roles.id, roles.key FROM acting
- JOIN role_assignments ON role_assignments.user_id = acting.user_id AND role_assignments.application_id = $2
- AND (role_assignments.organization_id IS NULL OR role_assignments.organization_id = acting.organization_id)
- JOIN roles ON roles.id = role_assignments.role_id)
-SELECT `
+	inOrganization = `, coalesce(theirs.plan_id, own.plan_id), CASE WHEN theirs.id IS NOT NULL THEN theirs.overrides ELSE own.overrides END,
+ %[2]s.organization_id, organizations.slug, %[2]s.role`
 
-	entitledColumns = `,
- (SELECT string_agg(held.key, ' ') FROM held),
- (SELECT string_agg(permissions.key, ' ') FROM permissions WHERE permissions.id IN
- (SELECT role_permissions.permission_id FROM held CROSS JOIN role_permissions WHERE role_permissions.role_id = held.id)),
- plans.key, plans.features, CASE WHEN theirs.id IS NOT NULL THEN theirs.overrides ELSE own.overrides END,
- members.organization_id, organizations.slug, members.role`
-
-	entitledJoins = ` CROSS JOIN acting
- LEFT JOIN members ON members.organization_id = acting.organization_id AND members.user_id = acting.user_id
- LEFT JOIN organizations ON organizations.id = members.organization_id
- LEFT JOIN subscriptions AS theirs ON theirs.organization_id = members.organization_id AND theirs.application_id = $2
- AND theirs.starts_at <= $3 AND (theirs.ends_at IS NULL OR theirs.ends_at > $3)
- LEFT JOIN subscriptions AS own ON own.user_id = acting.user_id AND own.application_id = $2
- AND own.starts_at <= $3 AND (own.ends_at IS NULL OR own.ends_at > $3)
- LEFT JOIN plans ON plans.id = coalesce(theirs.plan_id, own.plan_id,
- (SELECT standard.id FROM plans AS standard WHERE standard.application_id = $2 AND standard.is_default))`
+	joinsOfSubscription = ` LEFT JOIN subscriptions AS own ON own.user_id = %[1]s.user_id AND own.application_id = $2
+ AND own.starts_at <= $3 AND (own.ends_at IS NULL OR own.ends_at > $3)`
+	joinsOfBound  = " LEFT JOIN organizations ON organizations.id = bound.organization_id"
+	joinsOfChosen = ` LEFT JOIN organizations ON organizations.id = coalesce((SELECT named.id FROM organizations AS named WHERE named.id = $4),
+ (SELECT named.id FROM organizations AS named WHERE named.slug = $4))
+ LEFT JOIN members AS chosen ON chosen.organization_id = organizations.id AND chosen.user_id = %[1]s.user_id`
+	joinsOfTheirs = ` LEFT JOIN subscriptions AS theirs ON theirs.organization_id = %[2]s.organization_id AND theirs.application_id = $2
+ AND theirs.starts_at <= $3 AND (theirs.ends_at IS NULL OR theirs.ends_at > $3)`
 )
 
-// entitledQueries are the statements for one table: for the organization that the row is bound to, for another one, and for
-// none.
-type entitledQueries struct{ bound, chosen, alone string }
+// entitledQueries are the statements for one table: for the organization that the row is bound to, for another one, for none, and for
+// none at an application that has neither roles nor plans.
+type entitledQueries struct{ bound, chosen, alone, bare string }
 
-// entitled makes them of a statement for the row alone: its columns, and what follows from FROM on, ending in the condition
-// that the column key is $1.
+// entitled makes them of a statement for the row alone: its columns, and what is joined to it, among it as bound the membership
+// of the organization that the row is bound to. The column key is $1.
 func entitled(table, key, columns, joins string) entitledQueries {
-	statement := func(acting string) string {
-		return fmt.Sprintf(entitledHead, fmt.Sprintf(acting, table), key) + columns + entitledColumns + " FROM " + table + joins + entitledJoins + " WHERE " + key + " = $1"
+	statement := func(member, more, moreJoins string) string {
+		joins := joins + " LEFT JOIN applications ON applications.id = $2" + moreJoins
+		return "SELECT " + columns + ", applications.policy_version" + fmt.Sprintf(more+" FROM %[1]s"+joins+" WHERE %[3]s = $1", table, member, key)
 	}
-	return entitledQueries{statement(actingBound), statement(actingChosen), statement(actingAlone)}
+	return entitledQueries{
+		bound:  statement("bound", entitledRoles+rolesInOrganization+inOrganization, joinsOfSubscription+joinsOfBound+joinsOfTheirs),
+		chosen: statement("chosen", entitledRoles+rolesInOrganization+inOrganization, joinsOfSubscription+joinsOfChosen+joinsOfTheirs),
+		alone:  statement("", entitledRoles+rolesAlone+", own.plan_id, own.overrides", joinsOfSubscription),
+		bare:   statement("", "", ""),
+	}
 }
 
-// takeEntitled reads the row of a key into targets, and what the person behind it may do and have.
-func (s *Store) takeEntitled(ctx context.Context, q entitledQueries, targets []any, key any, as Acting) (*Entitlements, error) {
-	var row entitledRow
-	query, args := q.bound, []any{key, as.ApplicationID, s.now()}
+// about returns the statement that suits, its parameters, and what of a row it selects.
+func (q entitledQueries) about(key any, as Acting, p *policy, now time.Time, row *entitledRow) (query string, args, targets []any) {
+	args, targets = []any{key, as.ApplicationID, now}, row.targets()
 	switch {
 	case as.Organization == nil:
-	case *as.Organization == "":
-		query = q.alone
-	default:
-		query, args = q.chosen, append(args, *as.Organization)
+		return q.bound, args, targets
+	case *as.Organization != "":
+		return q.chosen, append(args, *as.Organization), targets
+	case p.empty():
+		return q.bare, args[:2], targets[:1]
 	}
-	if err := s.take(ctx, append(targets, row.targets()...), query, args...); err != nil {
-		return nil, err
+	return q.alone, args, targets[:4]
+}
+
+// takeEntitled reads the row of a key into targets, and what the person behind it may do and have. The policy is mostly known; when
+// it turns out to be an old one, both are read again.
+func (s *Store) takeEntitled(ctx context.Context, q entitledQueries, targets []any, key any, as Acting) (*Entitlements, error) {
+	p, err := s.policy(ctx, as.ApplicationID)
+	for err == nil {
+		var row entitledRow
+		query, args, more := q.about(key, as, p, s.now(), &row)
+		if err := s.take(ctx, append(targets, more...), query, args...); err != nil {
+			return nil, err
+		}
+		if p.version == row.version.String {
+			return row.entitlements(p), nil
+		}
+		p, err = s.readPolicy(ctx, as.ApplicationID)
 	}
-	return row.entitlements(), nil
+	return nil, err
 }
 
 // entitledRow is how a statement of entitled says it.
 type entitledRow struct {
-	roles, permissions, plan sql.NullString
-	features, overrides      []Feature
+	version, roles, plan     sql.NullString // the roles and the plan by id
+	overrides                []Feature
 	organization, slug, role sql.NullString
 }
 
 func (r *entitledRow) targets() []any {
-	return []any{&r.roles, &r.permissions, &r.plan, orNothing{fromJSON{&r.features}}, orNothing{fromJSON{&r.overrides}},
-		&r.organization, &r.slug, &r.role}
+	return []any{&r.version, &r.roles, &r.plan, orNothing{fromJSON{&r.overrides}}, &r.organization, &r.slug, &r.role}
 }
 
-func (r *entitledRow) entitlements() *Entitlements {
-	e := &Entitlements{Roles: keysIn(r.roles.String), Permissions: keysIn(r.permissions.String), Plan: r.plan.String}
-	if r.plan.Valid {
-		e.Features = withOverrides(r.features, r.overrides)
+func (r *entitledRow) entitlements(p *policy) *Entitlements {
+	e := &Entitlements{}
+	e.Roles, e.Permissions = p.held(strings.Fields(r.roles.String))
+	if plan := p.plan(r.plan.String); plan != nil {
+		e.Plan, e.Features = plan.key, withOverrides(plan.features, r.overrides)
 	}
 	if r.organization.Valid {
 		e.Organization = &Membership{r.organization.String, r.slug.String, r.role.String}

@@ -82,6 +82,7 @@ func TestEntitlementsOfAGrant(t *testing.T) {
 			Features: []store.Feature{feature("seats", "limit", "10"), feature("export", "boolean", "true"), feature("theme", "string", `"dark"`)}}
 		f.create(free)
 		f.create(pro)
+		require.NoError(f, f.Changed(f.Context(), f.crm.ID))
 
 		grant := f.grantOf(f.ada, "crm-web", "")
 		of := func(organization *string) *store.Entitlements {
@@ -218,10 +219,11 @@ func (l *landscape) features() []store.Feature {
 	return out
 }
 
-// change does one thing that changes what somebody may do or have.
+// change does one thing that changes what somebody may do or have, and what the rules would have done beside it.
 func (l *landscape) change() {
 	l.Helper()
 	u, a, o := pick(l, l.users), pick(l, l.applications), pick(l, l.organizations)
+	defer func() { require.NoError(l, l.Changed(l.Context(), a.ID)) }()
 	var r store.Role
 	require.NoError(l, l.DB(l.Context()).Take(&r, "application_id = ? AND key = ?", a.ID, pick(l, landscapeRoles)).Error)
 	var p store.Permission

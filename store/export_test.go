@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"slices"
+	"strconv"
 
 	"github.com/go-gormigrate/gormigrate/v2"
 	"gorm.io/gorm"
@@ -16,10 +18,30 @@ var (
 
 func (s *Store) DB(ctx context.Context) *gorm.DB { return s.db(ctx) }
 
+func (s *Store) Changed(ctx context.Context, applicationID string) error {
+	return s.changed(ctx, applicationID)
+}
+
+// KeptPolicies is how many policies are kept of as many applications.
+func KeptPolicies(applications int) int {
+	var p policies
+	for i := range applications {
+		p.keep(strconv.Itoa(i), &policy{})
+		p.keep(strconv.Itoa(i), &policy{})
+	}
+	return len(p.byApplication)
+}
+
 func (s *Store) Publish(ctx context.Context, e Event) { s.publish(ctx, e) }
 
 func (s *Store) MigrateList(ctx context.Context, list []*gormigrate.Migration) error {
 	return s.migrate(ctx, list)
+}
+
+// MigrationsBefore are those that come before the one with the id.
+func MigrationsBefore(id string) []*gormigrate.Migration {
+	all := migrations()
+	return all[:slices.IndexFunc(all, func(m *gormigrate.Migration) bool { return m.ID == id })]
 }
 
 func (s *Store) PendingList(ctx context.Context, list []*gormigrate.Migration) ([]string, error) {

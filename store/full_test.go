@@ -42,7 +42,7 @@ func TestFullDiskLosesNothing(t *testing.T) {
 	limit(pages)
 	exchange := func() error {
 		return s.Tx(ctx, func(ctx context.Context) error {
-			first, err := s.ConsumeAuthorizationCode(ctx, code.Signature)
+			first, err := s.ConsumeAuthorizationCode(ctx, code.Signature, "")
 			require.NoError(t, err)
 			require.True(t, first)
 			for range 3 { // more than fits into the pages that are there

@@ -121,9 +121,12 @@ func (g *Grant) joinedTargets(ses *joinedSession) []any {
 // wins, and none where the person is not a member. The membership is held until the grant is written: whoever ends it, and
 // then the grants that are bound to it, finds this one.
 func (s *Store) RotateGrant(ctx context.Context, id string, generation int64, organizationID string, idleExpiresAt time.Time) (won bool, err error) {
-	won, err = s.decide(ctx, `UPDATE grants SET generation = generation + 1, rotated_at = $1, idle_expires_at = $2, organization_id = $5
-		WHERE id = $3 AND generation = $4 AND revoked_at IS NULL AND ($5 = '' OR EXISTS (SELECT 1 FROM members
-		WHERE members.organization_id = $5 AND members.user_id = grants.user_id`+s.sharing()+`))`, s.now(), idleExpiresAt, id, generation, organizationID)
+	statement := `UPDATE grants SET generation = generation + 1, rotated_at = $1, idle_expires_at = $2, organization_id = $5
+		WHERE id = $3 AND generation = $4 AND revoked_at IS NULL`
+	if organizationID != "" {
+		statement += " AND EXISTS (SELECT 1 FROM members WHERE members.organization_id = $5 AND members.user_id = grants.user_id" + s.sharing() + ")"
+	}
+	won, err = s.decide(ctx, statement, s.now(), idleExpiresAt, id, generation, organizationID)
 	if err != nil {
 		return false, fmt.Errorf("rotate grant %s: %w", id, err)
 	}

@@ -170,12 +170,15 @@ func TestEndMembershipWaitsForAnExchange(t *testing.T) {
 			m := f.join(acme, f.ada, store.MemberPlain)
 			signature := "sig" + string(rune('a'+round))
 			c := f.code(signature, func(c *store.AuthorizationCode) { c.OrganizationID = acme.ID })
+			first, err := f.ConsumeAuthorizationCode(f.Context(), []byte(signature), "")
+			require.NoError(f, err)
+			require.False(f, first, "without its organization it would not be held")
 			exchange := func() error {
 				return f.Tx(f.Context(), func(ctx context.Context) error {
 					if _, err := f.HoldMember(ctx, acme.ID, f.ada.ID); err != nil {
 						return err
 					}
-					if first, err := f.ConsumeAuthorizationCode(ctx, []byte(signature)); err != nil || !first {
+					if first, err := f.ConsumeAuthorizationCode(ctx, []byte(signature), acme.ID); err != nil || !first {
 						return store.ErrNotFound
 					}
 					return f.CreateGrant(ctx, &store.Grant{

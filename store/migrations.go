@@ -24,6 +24,9 @@ func migrations() []*gormigrate.Migration {
 		migration("2026-11-26-covering", coverLists),
 		migration("2026-11-26-consumption", createConsumption),
 		migration("2026-11-26-webhooks", createWebhooks),
+		migration("2026-11-26-policies", versionPolicies),
+		migration("2026-11-26-sums", sumStatistics),
+		migration("2026-11-26-initials", indexInitials),
 	}
 }
 
@@ -628,4 +631,35 @@ CREATE INDEX outbox_application_id ON outbox (application_id, created_at, id);
 CREATE INDEX outbox_status ON outbox (application_id, status, created_at, id);
 CREATE INDEX outbox_type ON outbox (application_id, type, created_at, id);
 CREATE INDEX outbox_finished_at ON outbox (finished_at) WHERE finished_at IS NOT NULL;
+`
+
+// The version is another one after each change of the roles and plans, so that what is kept of them in memory can be told from
+// what is old.
+const versionPolicies = `
+ALTER TABLE applications ADD COLUMN policy_version text NOT NULL DEFAULT '';
+`
+
+// A day is summed up in a row of its own, whose application is *, and the months of each application in another table.
+const sumStatistics = `
+INSERT INTO daily_statistics (day, application_id, metric, value)
+	SELECT day, '*', metric, CAST(sum(value) AS bigint) FROM daily_statistics GROUP BY day, metric;
+CREATE TABLE monthly_statistics (
+	month text NOT NULL,
+	application_id text NOT NULL,
+	metric text NOT NULL,
+	value bigint NOT NULL,
+	PRIMARY KEY (month, application_id, metric)
+);
+CREATE INDEX monthly_statistics_application_id ON monthly_statistics (application_id, month);
+INSERT INTO monthly_statistics (month, application_id, metric, value)
+	SELECT substr(day, 1, 7), application_id, metric, CAST(sum(value) AS bigint) FROM daily_statistics
+	WHERE application_id <> '*' AND metric IN ('tokens', 'authorizations') GROUP BY substr(day, 1, 7), application_id, metric;
+`
+
+// Whom a search for one letter finds by only one of address and name, in the order of the other. Most people are in neither.
+const indexInitials = `
+CREATE INDEX users_by_initial ON users (substr(email, 1, 1), lower(name) BYTEWISE, id, name, email, role, disabled_at, disabled_until)
+	WHERE substr(email, 1, 1) <> substr(lower(name), 1, 1);
+CREATE INDEX users_by_name_initial ON users (substr(lower(name), 1, 1), email BYTEWISE, id, name, role, disabled_at, disabled_until)
+	WHERE substr(email, 1, 1) <> substr(lower(name), 1, 1);
 `

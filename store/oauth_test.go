@@ -150,11 +150,11 @@ func TestAuthorizationCodeIsReadBackAsWritten(t *testing.T) {
 func TestAuthorizationCodeIsConsumedOnce(t *testing.T) {
 	installed(t, func(f *fixture) {
 		f.code("sig")
-		require.EqualValues(f, 1, winners(f.T, 20, func() (bool, error) { return f.ConsumeAuthorizationCode(f.Context(), []byte("sig")) }))
+		require.EqualValues(f, 1, winners(f.T, 20, func() (bool, error) { return f.ConsumeAuthorizationCode(f.Context(), []byte("sig"), "") }))
 		got, err := f.AuthorizationCodeBySignature(f.Context(), []byte("sig"))
 		require.NoError(f, err)
 		require.Equal(f, noon, *got.UsedAt, "it stays, so that a replay is recognised")
-		first, err := f.ConsumeAuthorizationCode(f.Context(), []byte("unknown"))
+		first, err := f.ConsumeAuthorizationCode(f.Context(), []byte("unknown"), "")
 		require.NoError(f, err)
 		require.False(f, first)
 	})
@@ -176,7 +176,7 @@ func TestAuthorizationCodeDiesWithItsSession(t *testing.T) {
 		require.True(f, redeemable())
 		require.NoError(f, f.EndSession(f.Context(), f.ada.ID, f.hers.ID, store.ReasonSignedOut, noon))
 		require.False(f, redeemable())
-		first, err := f.ConsumeAuthorizationCode(f.Context(), []byte("sig"))
+		first, err := f.ConsumeAuthorizationCode(f.Context(), []byte("sig"), "")
 		require.NoError(f, err)
 		require.False(f, first, "not even for whoever read it before")
 		exec(f.T, f.Store, "DELETE FROM sessions")

@@ -8,7 +8,7 @@ import (
 // A Call is one exchange with the database.
 type Call struct {
 	Kind  string // R, W, BEGIN, COMMIT or ROLLBACK
-	Table string // the first table that the statement names; empty for the last three kinds
+	Table string // the first table that the statement names, outside of parentheses if there is one; empty for the last three kinds
 	SQL   string // without its parameters, which may be personal
 }
 
@@ -29,23 +29,28 @@ func observe(ctx context.Context, query string) {
 	}
 }
 
-// describe reads just enough of a statement to say what it does to which table.
+// describe reads just enough of a statement to say what it does to which table: the first that it names, but one in a column's
+// parentheses only if there is no other.
 func describe(query string) Call {
 	call := Call{Kind: "W", SQL: query}
 	if reads(query) {
 		call.Kind = "R"
 	}
-	words := strings.Fields(query)
+	words, depth := strings.Fields(query), 0
 	for i, word := range words {
-		switch word = strings.ToUpper(word); word {
+		switch verb := strings.ToUpper(word); verb {
 		case "BEGIN", "COMMIT", "ROLLBACK":
-			return Call{Kind: word, SQL: query}
+			return Call{Kind: verb, SQL: query}
 		case "FROM", "INTO", "UPDATE":
-			if i+1 < len(words) && !strings.HasPrefix(words[i+1], "(") {
-				call.Table = tableName(words[i+1])
+			if i+1 == len(words) || strings.HasPrefix(words[i+1], "(") || depth > 0 && call.Table != "" {
+				break
+			}
+			call.Table = tableName(words[i+1])
+			if depth == 0 || strings.EqualFold(words[0], "WITH") {
 				return call
 			}
 		}
+		depth += strings.Count(word, "(") - strings.Count(word, ")")
 	}
 	return call
 }

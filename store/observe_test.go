@@ -39,6 +39,8 @@ func TestDescribe(t *testing.T) {
 		"SELECT * FROM `clients` WHERE id = ?":                                       "R clients",
 		`SELECT s.id FROM "sessions" s JOIN users u ON u.id = s.user_id FOR UPDATE`:  "R sessions",
 		"SELECT * FROM (SELECT 1 FROM grants) AS g":                                  "R grants",
+		"SELECT (SELECT count(*) FROM members), id FROM users":                       "R users",
+		"SELECT (SELECT count(*) FROM members), (SELECT count(*) FROM users)":        "R members",
 		`INSERT INTO "grants" ("id") VALUES ($1) ON CONFLICT ("id") DO UPDATE SET x`: "W grants",
 		"insert into counters(id) values (1)":                                        "W counters",
 		"UPDATE grants SET generation = generation + 1 WHERE id = ? RETURNING *":     "W grants",

@@ -48,6 +48,7 @@ func (s *Store) Organizations(ctx context.Context, q OrganizationQuery) (*Page[O
 		l.whole = "organizations"
 	} else {
 		l.others = func() *gorm.DB { return s.foundOtherwise(ctx, q.search()) }
+		l.ranged = q.search().ahead(q.Paging)
 	}
 	page, err := findPage[Organization](ctx, s, q.Paging, l)
 	if err != nil {

@@ -55,6 +55,8 @@ type listing struct {
 	key      string   // the column that makes the order total
 	order    ordering // what comes before the key
 	whole    string   // the table that makes up the list when nothing is filtered; else empty
+	// ranged means that matching selects a range of the order, and that all of it comes after the page before.
+	ranged bool
 }
 
 // An ordering is an expression of a row's columns, with the form that a value of the cursor takes to compare with it.
@@ -87,11 +89,11 @@ func (l listing) cut(db *gorm.DB, q Paging) *gorm.DB {
 		total, args = ", (?) AS total", []any{l.count(db, q)}
 	}
 	if l.others == nil {
-		return l.sorted(l.matching(), q).Offset(q.Offset).Limit(q.Limit+1).Select(l.columns+total, args...)
+		return l.matched(q).Offset(q.Offset).Limit(q.Limit+1).Select(l.columns+total, args...)
 	}
 	// Each part is cut by itself, in the order that its index has.
 	table, _, _ := strings.Cut(l.key, ".")
-	both := db.Table("(?) AS "+table, united(l.sorted(l.matching(), q).Select(l.columns), l.sorted(l.others(), q).Select(l.columns)))
+	both := db.Table("(?) AS "+table, united(l.matched(q).Select(l.columns), l.sorted(l.others(), q).Select(l.columns)))
 	return l.sorted(both, q).Offset(q.Offset).Limit(q.Limit+1).Select(l.columns+total, args...)
 }
 
@@ -115,7 +117,7 @@ func (l listing) places(rows *gorm.DB) *gorm.DB {
 
 // ahead is the places of what comes after the page before, as many as fit the page and one more. It does without Offset.
 func (l listing) ahead(db *gorm.DB, q Paging) *gorm.DB {
-	first := l.places(l.sorted(l.matching(), q))
+	first := l.places(l.matched(q))
 	if l.others == nil {
 		return first
 	}
@@ -131,16 +133,31 @@ func (l listing) ids() clause.Expr {
 	return united(l.matching().Select(l.key), l.others().Select(l.key))
 }
 
+// matched is sorted of matching. PostgreSQL enters an index where a comparison of two columns says, even if the range begins far
+// behind it: in a ranged list it must not take that for a condition of an index.
+func (l listing) matched(q Paging) *gorm.DB {
+	rows := l.matching()
+	if l.ranged && q.After != nil {
+		rows, q.After = rows.Where("("+l.after(q)+") IS TRUE", q.After.Value, q.After.ID), nil
+	}
+	return l.sorted(rows, q)
+}
+
 // sorted is what comes after the page before, in the order of the list, as much as fits the page and one more.
 func (l listing) sorted(rows *gorm.DB, q Paging) *gorm.DB {
+	if q.After != nil {
+		rows = rows.Where(l.after(q), q.After.Value, q.After.ID)
+	}
+	return rows.Order(q.inOrder(l.order.expression, l.key)).Limit(q.Offset + q.Limit + 1)
+}
+
+// after is the condition for what comes after a position.
+func (l listing) after(q Paging) string {
 	compare := ">"
 	if q.Descending {
 		compare = "<"
 	}
-	if q.After != nil {
-		rows = rows.Where("("+l.order.expression+", "+l.key+") "+compare+" ("+l.order.value+", ?)", q.After.Value, q.After.ID)
-	}
-	return rows.Order(q.inOrder(l.order.expression, l.key)).Limit(q.Offset + q.Limit + 1)
+	return "(" + l.order.expression + ", " + l.key + ") " + compare + " (" + l.order.value + ", ?)"
 }
 
 // inOrder is the ORDER BY of a list that is sorted by an expression.

@@ -85,8 +85,7 @@ func (s *Store) DeletePermission(ctx context.Context, p *Permission) error {
 	if err := touched(s.db(ctx).Delete(&Permission{}, "id = ?", p.ID)); err != nil {
 		return fmt.Errorf("delete permission %s: %w", p.ID, err)
 	}
-	s.publish(ctx, Event{Kind: EventApplicationChanged, ID: p.ApplicationID})
-	return nil
+	return s.changed(ctx, p.ApplicationID)
 }
 
 // RolesWithPermission returns the keys of the roles that have the permission, sorted.

@@ -115,8 +115,7 @@ func (s *Store) CreatePlan(ctx context.Context, p *Plan) error {
 	if err := s.createKey(ctx, p); err != nil {
 		return fmt.Errorf("create plan %q of application %s: %w", p.Key, p.ApplicationID, err)
 	}
-	s.publish(ctx, Event{Kind: EventApplicationChanged, ID: p.ApplicationID})
-	return nil
+	return s.changed(ctx, p.ApplicationID)
 }
 
 // UpdatePlan writes every column of p but its key. It returns ErrConflict when p is to be a second default.
@@ -126,8 +125,7 @@ func (s *Store) UpdatePlan(ctx context.Context, p *Plan) error {
 	if err := touched(res); err != nil {
 		return fmt.Errorf("update plan %s: %w", p.ID, err)
 	}
-	s.publish(ctx, Event{Kind: EventApplicationChanged, ID: p.ApplicationID})
-	return nil
+	return s.changed(ctx, p.ApplicationID)
 }
 
 // DeletePlan deletes the plan with all its subscriptions.
@@ -135,6 +133,5 @@ func (s *Store) DeletePlan(ctx context.Context, p *Plan) error {
 	if err := touched(s.db(ctx).Delete(&Plan{}, "id = ?", p.ID)); err != nil {
 		return fmt.Errorf("delete plan %s: %w", p.ID, err)
 	}
-	s.publish(ctx, Event{Kind: EventApplicationChanged, ID: p.ApplicationID})
-	return nil
+	return s.changed(ctx, p.ApplicationID)
 }

@@ -64,6 +64,7 @@ func (f *fixture) fill() {
 func (f *fixture) fillEntitlements(users []store.User) {
 	f.Helper()
 	var (
+		applications  []store.Application
 		organizations []store.Organization
 		members       []store.Member
 		permissions   []store.Permission
@@ -74,6 +75,7 @@ func (f *fixture) fillEntitlements(users []store.User) {
 	)
 	for i := range planRows {
 		id, user := fmt.Sprintf("%06d", i), users[i].ID
+		applications = append(applications, store.Application{ID: "filler-" + id, Slug: "filler-" + id, CreatedAt: noon, UpdatedAt: noon})
 		organizations = append(organizations, store.Organization{ID: "e" + id, Slug: "slug-" + id, Name: "Organization " + id, CreatedAt: noon, UpdatedAt: noon})
 		members = append(members, store.Member{ID: "e" + id, OrganizationID: "e" + id, UserID: user, Role: store.MemberOwner, CreatedAt: noon, UpdatedAt: noon})
 		permissions = append(permissions, store.Permission{ID: id, ApplicationID: f.crm.ID, Key: "permission-" + id, CreatedAt: noon, UpdatedAt: noon})
@@ -85,7 +87,7 @@ func (f *fixture) fillEntitlements(users []store.User) {
 			store.Subscription{ID: "o" + id, ApplicationID: f.crm.ID, PlanID: id, OrganizationID: &organizations[i].ID, StartsAt: noon, CreatedAt: noon, UpdatedAt: noon})
 	}
 	db := f.DB(f.Context()).Session(&gorm.Session{CreateBatchSize: 500})
-	for _, rows := range []any{users, organizations, members, permissions, roles, assignments, plans, subscriptions} {
+	for _, rows := range []any{users, applications, organizations, members, permissions, roles, assignments, plans, subscriptions} {
 		require.NoError(f, db.Create(rows).Error)
 	}
 	exec(f.T, f.Store, "INSERT INTO role_permissions (role_id, permission_id) SELECT id, id FROM permissions")
@@ -177,8 +179,8 @@ func (f *fixture) index(name string) string {
 
 // entitledIndexes are those that resolve what a person may do and have, beside the index of the row that they belong to.
 func entitledIndexes(row string) []string {
-	return []string{row, "users key", "sessions key", "roles_default", "role_assignments_", "roles key", "role_permissions key",
-		"permissions key", "members_", "organizations key", "subscriptions_organization_id", "subscriptions_user_id", "plans key", "plans_default"}
+	return []string{row, "users key", "sessions key", "role_assignments_", "applications key", "members_", "organizations key",
+		"subscriptions_organization_id", "subscriptions_user_id"}
 }
 
 // The statements of the hot paths, and those that end or clean up many rows, go by an index however many rows there are
@@ -186,6 +188,10 @@ func entitledIndexes(row string) []string {
 func TestHotStatementsUseIndexes(t *testing.T) {
 	installed(t, func(f *fixture) {
 		f.fill()
+		for _, application := range []string{f.crm.ID, ""} { // whose policy is read once
+			_, err := f.EntitledGrant(f.Context(), "000007", store.Acting{ApplicationID: application})
+			require.NoError(f, err)
+		}
 		reap := f.at().Add(-365 * day)
 		old := "'2020-01-01', 500"
 		for _, tt := range []struct {
@@ -203,9 +209,13 @@ func TestHotStatementsUseIndexes(t *testing.T) {
 				return err
 			}, []string{"authorization_codes key", "users key", "sessions key"}, ""},
 			{"consume code", func(ctx context.Context) error {
-				_, err := f.ConsumeAuthorizationCode(ctx, []byte("000007"))
+				_, err := f.ConsumeAuthorizationCode(ctx, []byte("000007"), "")
 				return err
 			}, []string{"authorization_codes key", "sessions key"}, ""},
+			{"consume code of an organization", func(ctx context.Context) error {
+				_, err := f.ConsumeAuthorizationCode(ctx, []byte("000007"), "e000007")
+				return err
+			}, []string{"authorization_codes key", "sessions key", "members_"}, ""},
 			{"grant by id", func(ctx context.Context) error {
 				_, err := f.GrantByID(ctx, "000007")
 				return err
@@ -223,6 +233,18 @@ func TestHotStatementsUseIndexes(t *testing.T) {
 				_, err := f.EntitledCode(ctx, []byte("000007"), store.Acting{ApplicationID: f.crm.ID})
 				return err
 			}, entitledIndexes("authorization_codes key"), ""},
+			{"entitled grant without organization", func(ctx context.Context) error {
+				_, err := f.EntitledGrant(ctx, "000007", store.Acting{ApplicationID: f.crm.ID, Organization: new(string)})
+				return err
+			}, []string{"grants key", "users key", "sessions key", "role_assignments_", "applications key", "subscriptions_user_id"}, ""},
+			{"entitled grant of an application without roles and plans", func(ctx context.Context) error {
+				_, err := f.EntitledGrant(ctx, "000007", store.Acting{Organization: new(string)})
+				return err
+			}, []string{"grants key", "users key", "sessions key", "applications key"}, ""},
+			{"rotate grant for an organization", func(ctx context.Context) error {
+				_, err := f.RotateGrant(ctx, "000007", 1, "e000007", f.at())
+				return err
+			}, []string{"grants key", "members_"}, ""},
 			{"rotate grant", func(ctx context.Context) error {
 				_, err := f.RotateGrant(ctx, "000007", 1, "", f.at())
 				return err
@@ -302,7 +324,6 @@ func TestHotStatementsUseIndexes(t *testing.T) {
 			for _, name := range tt.indexes {
 				require.Contains(f, plan, f.index(name), "%s: %s", tt.name, statements)
 			}
-			plan = strings.ReplaceAll(plan, "SCAN held", "") // a part of the statement, and no table
 			require.NotRegexp(f, scans, plan, "%s: %s", tt.name, statements)
 		}
 

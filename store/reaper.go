@@ -38,6 +38,7 @@ func (s *Store) Reap(ctx context.Context, usage Retention) error {
 		{"invitations", keepEnded, s.PurgeInvitations},
 		{"outbox", keepEnded, s.PurgeOutbox},
 		{"daily_statistics", keepStatistics, s.PurgeStatistics},
+		{"monthly_statistics", keepStatistics, s.PurgeMonthlyStatistics},
 		{"consumption_reservations", keepEnded, s.PurgeReservations},
 	} {
 		if err := s.reap(ctx, kind.table, s.now().Add(-kind.keep), kind.purge); err != nil {

@@ -64,9 +64,10 @@ func TestReap(t *testing.T) {
 			require.NoError(f, f.CreateReservation(f.Context(), r))
 		}},
 		{"daily_statistics", 400*day + 12*time.Hour - time.Microsecond, func(f *fixture) {
-			c := &store.Counters{Store: f.Store}
-			c.Add(store.MetricSignIns, "")
-			require.NoError(f, c.Flush(f.Context()))
+			exec(f.T, f.Store, "INSERT INTO daily_statistics VALUES ('2026-11-23', '', 'sign_ins', 1)")
+		}},
+		{"monthly_statistics", 407*day + 12*time.Hour - time.Microsecond, func(f *fixture) {
+			exec(f.T, f.Store, "INSERT INTO monthly_statistics VALUES ('2026-11', 'crm', 'tokens', 1)")
 		}},
 	}
 	installed(t, func(f *fixture) {
@@ -161,6 +162,6 @@ func TestReapInBatches(t *testing.T) {
 		}
 		ctx, calls := storetest.Trace(f.Context())
 		require.NoError(f, f.Reap(ctx, store.Retention{}))
-		require.Len(f, calls.List(), 14*3+1, "one transaction of one statement per kind when there is nothing to do, and a look for usage")
+		require.Len(f, calls.List(), 15*3+1, "one transaction of one statement per kind when there is nothing to do, and a look for usage")
 	})
 }

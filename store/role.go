@@ -99,8 +99,7 @@ func (s *Store) CreateRole(ctx context.Context, r *Role) error {
 	if err != nil {
 		return fmt.Errorf("create role %q of application %s: %w", r.Key, r.ApplicationID, err)
 	}
-	s.publish(ctx, Event{Kind: EventApplicationChanged, ID: r.ApplicationID})
-	return nil
+	return s.changed(ctx, r.ApplicationID)
 }
 
 // UpdateRole writes all but the key of r, which was as the caller read it under the application's lock.
@@ -116,8 +115,7 @@ func (s *Store) UpdateRole(ctx context.Context, was, r *Role) error {
 	if err != nil {
 		return fmt.Errorf("update role %s: %w", r.ID, err)
 	}
-	s.publish(ctx, Event{Kind: EventApplicationChanged, ID: r.ApplicationID})
-	return nil
+	return s.changed(ctx, r.ApplicationID)
 }
 
 func (s *Store) addPermissions(ctx context.Context, r *Role, keys []string) error {
@@ -146,6 +144,5 @@ func (s *Store) DeleteRole(ctx context.Context, r *Role) error {
 	if err := touched(s.db(ctx).Delete(&Role{}, "id = ?", r.ID)); err != nil {
 		return fmt.Errorf("delete role %s: %w", r.ID, err)
 	}
-	s.publish(ctx, Event{Kind: EventApplicationChanged, ID: r.ApplicationID})
-	return nil
+	return s.changed(ctx, r.ApplicationID)
 }

@@ -212,6 +212,10 @@ func TestRoleStatementsUseIndexes(t *testing.T) {
 				_, err := f.CountRoleHolders(ctx, application+"k07", 10)
 				return err
 			}, 0, "role_assignments_role_id", "role_assignments|client_roles", "'application-7k07', 10, 'application-7k07', 10"},
+			{"policy", func(ctx context.Context) error {
+				_, err := f.EntitledGrant(ctx, "000007", store.Acting{ApplicationID: application})
+				return err
+			}, 0, "role_permissions key", "applications|roles|role_permissions|permissions|plans", "'application-7', 'application-7', 'application-7'"},
 		} {
 			ctx, calls := storetest.Trace(f.Context())
 			require.NoError(f, tt.run(ctx), tt.name)

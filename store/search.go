@@ -36,10 +36,48 @@ func (s *Store) searched(rows *gorm.DB, q search) *gorm.DB {
 // foundOtherwise selects the rest. It is unlimited because the planner takes the two columns for independent: it would look for the
 // few in the order of the list, which is to read the whole table.
 func (s *Store) foundOtherwise(ctx context.Context, q search) *gorm.DB {
+	if q.initial() {
+		return s.foundByInitial(ctx, q)
+	}
 	first, second := s.parts(q)
 	found := gorm.Expr(strings.ReplaceAll(`SELECT @.* FROM @ WHERE @.id IN (SELECT @.id FROM @ WHERE ? AND NOT (?)
 		UNION ALL SELECT @.id FROM @ WHERE @.id = ? AND NOT (?)) LIMIT `+unlimited, "@", q.table), second, first, q.text, first)
 	return s.db(ctx).Table("(?) AS "+q.table, found)
+}
+
+// initial reports whether q looks for people by one letter or digit. In Turkish the small letter of I is another one than that of
+// addresses.
+func (q search) initial() bool {
+	return q.table == "users" && len(q.text) == 1 && q.text != "I" && strings.Contains("abcdefghijklmnopqrstuvwxyz0123456789", strings.ToLower(q.text))
+}
+
+// foundByInitial is foundOtherwise for one letter; no id is as short. The rest would have to be looked for among all names, or all
+// addresses, with the letter. Two indexes have those whose name and address begin differently, each in the order of the one column
+// by the first letter of the other.
+func (s *Store) foundByInitial(ctx context.Context, q search) *gorm.DB {
+	const differ = "substr(users.email, 1, 1) <> substr(lower(users.name), 1, 1)"
+	letter, rows := strings.ToLower(q.text), s.db(ctx).Table("users")
+	switch q.sort {
+	case ByName:
+		return rows.Where("substr(users.email, 1, 1) = ? AND "+differ, letter)
+	case ByEmail:
+		return rows.Where("substr(lower(users.name), 1, 1) = ? AND "+differ, letter)
+	}
+	found := gorm.Expr("SELECT users.* FROM users WHERE substr(lower(users.name), 1, 1) = ? AND "+differ+" LIMIT "+unlimited, letter)
+	return s.db(ctx).Table("(?) AS users", found)
+}
+
+// ahead reports whether the page before ended before the range of the first part, in the direction of the list. It need not be
+// right for every alphabet: see listing.ranged.
+func (q search) ahead(p Paging) bool {
+	value, text := "", strings.ToLower(q.text)
+	if p.After != nil && (p.Sort == ByName || p.Sort == q.lower) {
+		value, _ = p.After.Value.(string)
+	}
+	if value = strings.ToLower(value); p.Descending {
+		return value > text+afterAll
+	}
+	return value != "" && value < text
 }
 
 // either is what the rows have in common that the search finds.

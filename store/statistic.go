@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 )
 
 // What is counted a day. Authorizations, tokens and their failures belong to an application, the others to none.
@@ -23,6 +23,12 @@ const (
 	MetricTokenFailures  = "token_failures" // of no application when the client did not prove which it is
 )
 
+// comparedMetrics are those by which applications are compared.
+var comparedMetrics = []string{MetricTokens, MetricAuthorizations}
+
+// monthLayout is how a month is written.
+const monthLayout = "2006-01"
+
 const (
 	// countedPeople is how many people are remembered between two flushes unless the counters say otherwise.
 	countedPeople = 50_000
@@ -33,10 +39,14 @@ const (
 	keepStatistics = 400 * 24 * time.Hour
 )
 
+// allApplications is in the place of an application's id in the rows that sum a day up, so that the figures of a year need not
+// read what it has of each. The sums of an application's months are a table of their own.
+const allApplications = "*"
+
 // A DailyStatistic is how often something happened on a day.
 type DailyStatistic struct {
 	Day           string `gorm:"primaryKey"` // in UTC, as in 2026-11-25
-	ApplicationID string `gorm:"primaryKey"` // empty for what belongs to no application
+	ApplicationID string `gorm:"primaryKey"` // empty for what belongs to no application, allApplications for all of that and of them
 	Metric        string `gorm:"primaryKey"`
 	Value         int64
 }
@@ -153,19 +163,37 @@ func (s *Store) addStatistics(ctx context.Context, counted map[statistic]int64, 
 			counts[statistic{day, "", MetricActiveUsers}] += n
 		}
 	}
-	rows := make([]DailyStatistic, 0, len(counts))
+	days, months := map[sum]int64{}, map[sum]int64{}
 	for key, value := range counts {
-		rows = append(rows, DailyStatistic{dayText(key.day), key.applicationID, key.metric, value})
+		day := dayText(key.day)
+		days[sum{day, key.applicationID, key.metric}] += value
+		days[sum{day, allApplications, key.metric}] += value
+		if slices.Contains(comparedMetrics, key.metric) {
+			months[sum{day[:len(monthLayout)], key.applicationID, key.metric}] += value
+		}
 	}
-	slices.SortFunc(rows, func(a, b DailyStatistic) int {
-		return cmp.Or(cmp.Compare(a.Day, b.Day), cmp.Compare(a.ApplicationID, b.ApplicationID), cmp.Compare(a.Metric, b.Metric))
+	if err := s.addSums(ctx, "daily_statistics", "day", days); err != nil {
+		return err
+	}
+	return s.addSums(ctx, "monthly_statistics", "month", months)
+}
+
+// A sum is what has a row by itself in the statistics of days and of months.
+type sum struct{ period, applicationID, metric string }
+
+func (s *Store) addSums(ctx context.Context, table, period string, sums map[sum]int64) error {
+	rows := slices.SortedFunc(maps.Keys(sums), func(a, b sum) int {
+		return cmp.Or(cmp.Compare(a.period, b.period), cmp.Compare(a.applicationID, b.applicationID), cmp.Compare(a.metric, b.metric))
 	})
-	add := clause.OnConflict{
-		Columns:   []clause.Column{{Name: "day"}, {Name: "application_id"}, {Name: "metric"}},
-		DoUpdates: clause.Assignments(map[string]any{"value": gorm.Expr("daily_statistics.value + excluded.value")}),
-	}
 	for batch := range slices.Chunk(rows, statisticBatch) {
-		if err := s.db(ctx).Clauses(add).Create(&batch).Error; err != nil {
+		var values []any
+		for _, row := range batch {
+			values = append(values, row.period, row.applicationID, row.metric, sums[row])
+		}
+		key := "(" + period + ", application_id, metric"
+		err := s.db(ctx).Exec("INSERT INTO "+table+" "+key+", value) VALUES (?, ?, ?, ?)"+strings.Repeat(", (?, ?, ?, ?)", len(batch)-1)+
+			" ON CONFLICT "+key+") DO UPDATE SET value = "+table+".value + excluded.value", values...).Error
+		if err != nil {
 			return fmt.Errorf("add statistics: %w", known(err))
 		}
 	}
@@ -201,19 +229,11 @@ type StatisticQuery struct {
 	ApplicationID string
 }
 
-func (s *Store) matchingStatistics(ctx context.Context, q StatisticQuery) *gorm.DB {
-	db := s.db(ctx).Model(&DailyStatistic{}).Where("daily_statistics.day BETWEEN ? AND ?", q.From, q.To)
-	if q.ApplicationID != "" {
-		db = db.Where("daily_statistics.application_id = ?", q.ApplicationID)
-	}
-	return db
-}
-
 // DailyStatistics returns the sums of each day and metric, without the application.
 func (s *Store) DailyStatistics(ctx context.Context, q StatisticQuery) ([]DailyStatistic, error) {
 	var rows []DailyStatistic
-	err := s.matchingStatistics(ctx, q).Select("daily_statistics.day, daily_statistics.metric, CAST(sum(daily_statistics.value) AS bigint) AS value").
-		Group("daily_statistics.day, daily_statistics.metric").Order("daily_statistics.day, daily_statistics.metric").Find(&rows).Error
+	err := s.db(ctx).Select("day, metric, value").Order("day, metric").
+		Find(&rows, "application_id = ? AND day BETWEEN ? AND ?", cmp.Or(q.ApplicationID, allApplications), q.From, q.To).Error
 	if err != nil {
 		return nil, fmt.Errorf("daily statistics: %w", known(err))
 	}
@@ -230,17 +250,60 @@ type ApplicationUsage struct {
 
 // ApplicationStatistics returns the applications that got the most tokens, up to limit of them. Those that are gone are left out.
 func (s *Store) ApplicationStatistics(ctx context.Context, q StatisticQuery, limit int) ([]ApplicationUsage, error) {
+	head, months, tail, err := q.spans(s.now())
+	if err != nil {
+		return nil, fmt.Errorf("statistics of applications: %w", err)
+	}
+	part := func(table, period string, of span) *gorm.DB {
+		db := s.db(ctx).Table(table).Where(period+" BETWEEN ? AND ? AND metric IN ?", of.from, of.to, comparedMetrics).Select("application_id, metric, value")
+		if q.ApplicationID != "" {
+			db = db.Where("application_id = ?", q.ApplicationID)
+		}
+		return db
+	}
+	parts := united(part("daily_statistics", "day", head), part("monthly_statistics", "month", months), part("daily_statistics", "day", tail))
 	var rows []ApplicationUsage
-	err := s.matchingStatistics(ctx, q).Joins("JOIN applications ON applications.id = daily_statistics.application_id").
-		Where("daily_statistics.metric IN ?", []string{MetricTokens, MetricAuthorizations}).
-		Select(`daily_statistics.application_id, applications.name,
-			CAST(sum(CASE WHEN daily_statistics.metric = ? THEN daily_statistics.value ELSE 0 END) AS bigint) AS tokens,
-			CAST(sum(CASE WHEN daily_statistics.metric = ? THEN daily_statistics.value ELSE 0 END) AS bigint) AS authorizations`, MetricTokens, MetricAuthorizations).
-		Group("daily_statistics.application_id, applications.name").Order("tokens DESC, daily_statistics.application_id").Limit(limit).Find(&rows).Error
+	err = s.db(ctx).Table("(?) AS used", parts).Joins("JOIN applications ON applications.id = used.application_id").
+		Select(`used.application_id, applications.name,
+			CAST(sum(CASE WHEN used.metric = ? THEN used.value ELSE 0 END) AS bigint) AS tokens,
+			CAST(sum(CASE WHEN used.metric = ? THEN used.value ELSE 0 END) AS bigint) AS authorizations`, MetricTokens, MetricAuthorizations).
+		Group("used.application_id, applications.name").Order("tokens DESC, used.application_id").Limit(limit).Find(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("statistics of applications: %w", known(err))
 	}
 	return rows, nil
+}
+
+// A span is days or months, both ends included. In an empty one nothing lies between the ends.
+type span struct{ from, to string }
+
+// spans cuts the days into the whole months among them, and the days before and behind. The month of today is whole without those
+// that are still to come.
+func (q StatisticQuery) spans(now time.Time) (head, months, tail span, err error) {
+	from, err := time.Parse(time.DateOnly, q.From)
+	if err != nil {
+		return head, months, tail, err
+	}
+	to, err := time.Parse(time.DateOnly, q.To)
+	if err != nil {
+		return head, months, tail, err
+	}
+	first, end := firstOfMonth(from), firstOfMonth(to) // end comes after the last whole month
+	if first.Before(from) {
+		first = first.AddDate(0, 1, 0)
+	}
+	if next := end.AddDate(0, 1, 0); !to.Before(next.AddDate(0, 0, -1)) || q.To >= now.Format(time.DateOnly) {
+		end = next
+	}
+	if !first.Before(end) {
+		return span{q.From, q.To}, months, tail, nil
+	}
+	before := func(t time.Time, layout string) string { return t.AddDate(0, 0, -1).Format(layout) }
+	return span{q.From, before(first, time.DateOnly)}, span{first.Format(monthLayout), before(end, monthLayout)}, span{end.Format(time.DateOnly), q.To}, nil
+}
+
+func firstOfMonth(t time.Time) time.Time {
+	return time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC)
 }
 
 // A Size is how many rows there are; Estimated when there are more than are counted.
@@ -283,4 +346,9 @@ func (s *Store) Sizes(ctx context.Context, countTo int64) (Sizes, error) {
 // PurgeStatistics deletes up to limit rows of days before that of the given time.
 func (s *Store) PurgeStatistics(ctx context.Context, before time.Time, limit int) (int64, error) {
 	return s.purge(ctx, "daily_statistics", "(day, application_id, metric)", "day < ?", before.UTC().Format(time.DateOnly), limit)
+}
+
+// PurgeMonthlyStatistics deletes up to limit sums of months before that of the given time.
+func (s *Store) PurgeMonthlyStatistics(ctx context.Context, before time.Time, limit int) (int64, error) {
+	return s.purge(ctx, "monthly_statistics", "(month, application_id, metric)", "month < ?", before.UTC().Format(monthLayout), limit)
 }

@@ -45,6 +45,7 @@ type Store struct {
 	clock   func() time.Time
 	log     zerolog.Logger
 
+	policies    policies
 	mu          sync.RWMutex
 	subscribers []func(Event)
 }

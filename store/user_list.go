@@ -31,6 +31,7 @@ func (s *Store) Users(ctx context.Context, q UserQuery) (*Page[User], error) {
 	}
 	if q.Search != "" {
 		l.others = func() *gorm.DB { return s.filterUsers(s.foundOtherwise(ctx, q.search()), q) }
+		l.ranged = q.search().ahead(q.Paging)
 	}
 	page, err := s.userPage(ctx, q, l)
 	if err != nil {

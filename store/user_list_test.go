@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"cmp"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -99,23 +100,69 @@ func TestUserSearch(t *testing.T) {
 			store.ByEmail:    {"maria by name", "Maria Both", "By address"},
 			store.ByName:     {"By address", "Maria Both", "maria by name"},
 		} {
-			q := store.UserQuery{Search: "Maria", Paging: store.Paging{Sort: sort, Limit: 1, CountTo: 10}}
-			var got []string
-			for more := true; more; {
-				page, err := s.Users(t.Context(), q)
-				require.NoError(t, err)
-				require.Equal(t, int64(3), page.Total, sort)
-				more = page.More
-				u := page.Items[0]
-				got = append(got, u.Name)
-				q.After = &store.Position{Value: map[string]any{store.ByCreation: u.CreatedAt, store.ByEmail: u.Email, store.ByName: u.Name}[sort], ID: u.ID}
+			for _, search := range []string{"Maria", "m"} {
+				q := store.UserQuery{Search: search, Paging: store.Paging{Sort: sort, Limit: 1, CountTo: 10}}
+				require.Equal(t, want, walk(t, s, q), "%s by %s", search, sort)
+				q.Descending = true
+				backwards := slices.Clone(want)
+				slices.Reverse(backwards)
+				require.Equal(t, backwards, walk(t, s, q), "%s by %s", search, sort)
 			}
-			require.Equal(t, want, got, sort)
 
+			for search, total := range map[string]int64{"m": 3, "M": 3, "b": 2, "I": 0} {
+				page, err := s.Users(t.Context(), store.UserQuery{Search: search, Paging: store.Paging{Sort: sort, Limit: 10, CountTo: 10}})
+				require.NoError(t, err)
+				require.Len(t, page.Items, int(total), "%s by %s", search, sort)
+				require.Equal(t, total, page.Total)
+			}
 			page, err := s.Users(t.Context(), store.UserQuery{Search: ann, Paging: store.Paging{Sort: sort, Limit: 10, CountTo: 10}})
 			require.NoError(t, err)
 			require.Len(t, page.Items, 1, "whose id is found is found once, also when an address begins with it")
 			require.Equal(t, int64(1), page.Total)
+		}
+	})
+}
+
+// walk returns the names of three people on pages of one.
+func walk(t *testing.T, s *store.Store, q store.UserQuery) (names []string) {
+	t.Helper()
+	for more := true; more; {
+		page, err := s.Users(t.Context(), q)
+		require.NoError(t, err)
+		require.Equal(t, int64(3), page.Total)
+		more = page.More
+		u := page.Items[0]
+		names = append(names, u.Name)
+		q.After = &store.Position{Value: map[string]any{store.ByCreation: u.CreatedAt, store.ByEmail: u.Email, store.ByName: u.Name}[q.Sort], ID: u.ID}
+	}
+	return names
+}
+
+// A page of what is found by the address, before those who are found by the name, must not read all the names in between.
+func TestSearchEntersTheIndexAtItsRange(t *testing.T) {
+	installed(t, func(f *fixture) {
+		f.fill()
+		if f.Dialect() == "sqlite" {
+			return // listing.matched is about PostgreSQL
+		}
+		for _, tt := range []struct {
+			name string
+			page store.Paging
+			args string
+		}{
+			{"from before", store.Paging{Sort: store.ByName, After: &store.Position{Value: "a", ID: "x"}}, "'a'"},
+			{"from behind, backwards", store.Paging{Sort: store.ByName, After: &store.Position{Value: "z", ID: "x"}, Descending: true}, "'z'"},
+		} {
+			q := store.UserQuery{Search: "mm", Paging: tt.page}
+			q.Limit, q.CountTo = 50, 10_000
+			ctx, calls := storetest.Trace(f.Context())
+			_, err := f.Users(ctx, q)
+			require.NoError(f, err)
+			const first, others = "'mm', 'mm~', ", "'mm', 'mm~', 'mm', 'mm~', 'mm', 'mm', 'mm~', "
+			at := tt.args + ", 'x', "
+			plan := f.plan(calls.SQL()[0], first+others+"10001, "+first+at+"51, "+others+at+"51, "+at+"51")
+			assert.NotRegexp(f, `Index Cond: .*ROW\(`, plan, "%s: %s", tt.name, calls.SQL()[0])
+			assert.NotContains(f, plan, "Seq Scan on users", tt.name)
 		}
 	})
 }
@@ -162,6 +209,12 @@ func TestUserListsUseIndexes(t *testing.T) {
 			{"search", store.UserQuery{Search: "000007"}, []string{byEmail[f.Dialect()], "users_by_name", "users key"}, searched("000007"), true},
 			{"search by address", store.UserQuery{Search: "000007", Paging: store.Paging{Sort: store.ByEmail}}, []string{byEmail[f.Dialect()], "users_by_name", "users key"}, searched("000007"), true},
 			{"search by name", store.UserQuery{Search: "000007", Paging: store.Paging{Sort: store.ByName, Descending: true}}, []string{byEmail[f.Dialect()], "users_by_name", "users key"}, searched("000007"), true},
+			{"search for one letter", store.UserQuery{Search: "x"}, []string{byEmail[f.Dialect()], "users_by_name_initial"},
+				"'x', 'x~', 'x', 10001, 'x', 'x~', 51, 'x', 51, 51", true},
+			{"search by address for one letter", store.UserQuery{Search: "x", Paging: store.Paging{Sort: store.ByEmail, Descending: true}},
+				[]string{byEmail[f.Dialect()], "users_by_name_initial"}, "'x', 'x~', 'x', 10001, 'x', 'x~', 51, 'x', 51, 51", true},
+			{"search by name for one letter", store.UserQuery{Search: "x", Paging: store.Paging{Sort: store.ByName, After: &store.Position{Value: "m", ID: "x"}}},
+				[]string{"users_by_name", "users_by_initial"}, "'x', 'x~', 'x', 10001, 'x', 'x~', 'm', 'x', 51, 'x', 'm', 'x', 51, 'm', 'x', 51", true},
 		} {
 			tt.query.Limit, tt.query.CountTo = 50, 10_000
 			ctx, calls := storetest.Trace(f.Context())
