@@ -14,12 +14,15 @@ var (
 	errOrganizationNotFound = problem.New(http.StatusNotFound, "ORGANIZATION_NOT_FOUND", "There is no organization with this id.")
 	errKeyReused            = problem.New(http.StatusConflict, "IDEMPOTENCY_KEY_REUSED",
 		"This idempotency key was used for another person, organization, key or amount. Use a new one for each use, and the same one only to repeat it.")
-	errTotalTooLarge = problem.New(http.StatusConflict, "TOTAL_TOO_LARGE", "The total would be larger than can be counted: nine quintillion.")
+	errTotalTooLarge = problem.New(http.StatusConflict, "TOTAL_TOO_LARGE", "The total, or that of an hour, would be larger than can be counted: nine quintillion, and a 24th of it.")
 
 	errReservationNotFound  = problem.New(http.StatusNotFound, "RESERVATION_NOT_FOUND", "This application has no reservation with this id.")
 	errReservationReleased  = problem.New(http.StatusConflict, "RESERVATION_RELEASED", "The reservation was released. Record what was used by POST /api/consumption.")
 	errReservationExpired   = problem.New(http.StatusConflict, "RESERVATION_EXPIRED", "The reservation's time ran out. Record what was used by POST /api/consumption.")
 	errReservationCommitted = problem.New(http.StatusConflict, "RESERVATION_COMMITTED", "The reservation was committed: what was used is recorded.")
+
+	errTooManyReservations = problem.New(http.StatusConflict, "TOO_MANY_RESERVATIONS",
+		"Of this key 10000 reservations are open already, which is the most. Commit or release some of them.")
 
 	errBusy = problem.New(http.StatusServiceUnavailable, "CONSUMPTION_BUSY", "More is being recorded than the service can take now. Please try again.").
 		WithHeader("Retry-After", strconv.Itoa(1))

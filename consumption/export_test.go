@@ -6,3 +6,13 @@ func (s *Service) Running() bool {
 	defer s.queue.mu.RUnlock()
 	return s.queue.lines != nil
 }
+
+// Waiting is how many uses wait for a transaction.
+func (s *Service) Waiting() int64 { return s.queue.waiting.all() }
+
+// WaitingOf is how many of them are an application's.
+func (s *Service) WaitingOf(applicationID string) int64 {
+	s.queue.waiting.mu.Lock()
+	defer s.queue.waiting.mu.Unlock()
+	return s.queue.waiting.of[applicationID]
+}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"reflect"
+	"strconv"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -17,10 +19,43 @@ import (
 // leastLateness is how long after its use a record is looked for, whatever is allowed now.
 const leastLateness = 31 * day
 
+// maxExports is how many exports of one application go on at once: each may have the database go through all of a ledger.
+const maxExports = 2
+
+var errTooManyExports = problem.New(http.StatusTooManyRequests, "TOO_MANY_EXPORTS", "Two exports of this application go on already. Wait until one of them ends.").
+	WithHeader("Retry-After", strconv.Itoa(30))
+
+// An exporting counts the exports that go on, by application.
+type exporting struct {
+	mu sync.Mutex
+	of map[string]int
+}
+
+func (e *exporting) begin(applicationID string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.of[applicationID] >= maxExports {
+		return false
+	}
+	if e.of == nil {
+		e.of = map[string]int{}
+	}
+	e.of[applicationID]++
+	return true
+}
+
+func (e *exporting) end(applicationID string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.of[applicationID]--; e.of[applicationID] == 0 {
+		delete(e.of, applicationID)
+	}
+}
+
 func (h *Handler) mountExport(api huma.API) {
-	op := operation("exportConsumption", http.MethodGet, "/export", "Download the records, the first to come first", http.StatusOK, http.StatusNotFound)
+	op := operation("exportConsumption", http.MethodGet, "/export", "Download the records, the first to come first", http.StatusOK, http.StatusNotFound, http.StatusTooManyRequests)
 	op.Description = "For the application itself and administrators. In the order in which they were recorded; those of one person by key and by when it was used. " +
-		"What was reset is in it, as what it is."
+		"What was reset is in it, as what it is. Two of an application go on at once."
 	op.Responses = export.Responses("records", "LedgerEntry", ledgerColumns)
 	api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[LedgerEntry](), true, "") // no answer but its lines has it
 	huma.Register(api, op, h.export)
@@ -92,14 +127,32 @@ func (h *Handler) export(ctx context.Context, in *exportRequest) (*huma.StreamRe
 	if err != nil {
 		return nil, err
 	}
-	ledger := h.ledger(in, application.ID)
+	if !h.exporting.begin(application.ID) {
+		return nil, errTooManyExports
+	}
+	answer, err := h.download(ctx, in, application.ID)
+	if err != nil {
+		h.exporting.end(application.ID)
+		return nil, err
+	}
+	send := answer.Body
+	answer.Body = func(ctx huma.Context) {
+		defer h.exporting.end(application.ID)
+		send(ctx)
+	}
+	return answer, nil
+}
+
+// download reads the beginning of the ledger and says who wanted it.
+func (h *Handler) download(ctx context.Context, in *exportRequest, applicationID string) (*huma.StreamResponse, error) {
+	ledger := h.ledger(in, applicationID)
 	first, err := ledger.First(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if r := requesterIn(ctx); r.Administrator { // their own is no news to applications
-		event := r.Event("consumption.export", "application", application.ID)
-		event.ApplicationID, event.OrganizationID = application.ID, in.OrganizationID
+		event := r.Event("consumption.export", "application", applicationID)
+		event.ApplicationID, event.OrganizationID = applicationID, in.OrganizationID
 		event.Changes = exported(in)
 		if err := h.Store.Audit(ctx, event); err != nil {
 			return nil, err

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -125,5 +126,43 @@ func TestExportEndsWithItsRights(t *testing.T) {
 		require.Equal(s, 200, res.StatusCode)
 		_, err = io.ReadAll(res.Body)
 		require.Error(s, err, "a part must not look like all of it")
+	})
+}
+
+// A slowReader takes nothing until it is told to.
+type slowReader struct {
+	*httptest.ResponseRecorder
+	begun, may chan struct{}
+}
+
+func (w *slowReader) Write(p []byte) (int, error) {
+	w.begun <- struct{}{}
+	<-w.may
+	return w.ResponseRecorder.Write(p)
+}
+
+// An application that begins one export after the other would keep the database busy for all others (CWE-400).
+func TestParallelExports(t *testing.T) {
+	eachServer(t, func(s *server) {
+		s.record(`{"userId":"ann","key":"calls"}`)
+		begun, may := make(chan struct{}), make(chan struct{})
+		var running sync.WaitGroup
+		for range 2 {
+			running.Go(func() {
+				req := httptest.NewRequest("GET", "/api/consumption/export", nil)
+				req.Header.Set("Authorization", "Bearer crm")
+				s.echo.ServeHTTP(&slowReader{httptest.NewRecorder(), begun, may}, req)
+			})
+			<-begun
+		}
+		a := s.call("GET", "/export", "").is(429, "TOO_MANY_EXPORTS")
+		assert.Equal(s, "30", a.Header().Get("Retry-After"))
+		s.call("GET", "/export", "", bearer("erp")).is(200)
+		close(may)
+		running.Wait()
+		for range 3 { // those that are refused count for nothing
+			s.call("GET", "/export?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "").is(400)
+			s.call("GET", "/export", "").is(200)
+		}
 	})
 }

@@ -40,6 +40,8 @@ type Handler struct {
 	Retention, HourlyRetention time.Duration
 	Now                        func() time.Time
 	Log                        zerolog.Logger
+
+	exporting exporting
 }
 
 // Mount registers the routes with the API that also has the others, so that one document describes all of them.

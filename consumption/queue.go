@@ -5,7 +5,6 @@ import (
 	"errors"
 	"hash/maphash"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"auth-service/store"
@@ -15,7 +14,9 @@ const (
 	// maxGroup is how many uses go into a transaction: more would not make it cheaper, but keep those in it waiting.
 	maxGroup = 500
 	// maxQueued is how many uses wait at most. Who comes then is told to come back.
-	maxQueued = 10_000
+	maxQueued = 20_000
+	// weightAlone is to how many uses in a common transaction one of its own comes.
+	weightAlone = 20
 	// maxWriting is how long a transaction may take, with all its tries.
 	maxWriting = 15 * time.Second
 	// maxSettling is how often a group is settled anew because another replica was faster with an idempotency key.
@@ -28,12 +29,48 @@ const (
 type queue struct {
 	mu      sync.RWMutex
 	lines   []chan *job // nil: nobody works
-	waiting atomic.Int64
+	waiting waiting
 	seed    maphash.Seed
+}
+
+// waiting is how much of the room for maxQueued uses is taken, by application. None gets more than it leaves free to the
+// others, so that one that sends too much is told so while they still find room: alone it may have half of it, two that do so a
+// third each.
+type waiting struct {
+	mu    sync.Mutex
+	total int64
+	of    map[string]int64
+}
+
+func (w *waiting) enter(applicationID string, weight int64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.of[applicationID]+weight > maxQueued-w.total-weight {
+		return false
+	}
+	w.total += weight
+	w.of[applicationID] += weight
+	return true
+}
+
+func (w *waiting) leave(applicationID string, weight int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.total -= weight
+	if w.of[applicationID] -= weight; w.of[applicationID] == 0 {
+		delete(w.of, applicationID)
+	}
+}
+
+func (w *waiting) all() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.total
 }
 
 // A job is a request, which shares a transaction with others, or something that needs one of its own.
 type job struct {
+	account store.Account // at which most callers may meet
 	request *request
 	alone   func(ctx context.Context) error
 	done    chan error // has room for the outcome, so that nobody waits for a caller who has gone
@@ -41,7 +78,7 @@ type job struct {
 
 func (j *job) weight() int64 {
 	if j.request == nil {
-		return 1
+		return weightAlone
 	}
 	return int64(len(j.request.uses))
 }
@@ -75,7 +112,7 @@ func (s *Service) workers() int {
 func (q *queue) open(lines []chan *job) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.seed, q.lines = maphash.MakeSeed(), lines
+	q.seed, q.lines, q.waiting.of = maphash.MakeSeed(), lines, map[string]int64{}
 }
 
 func (q *queue) close() {
@@ -88,45 +125,40 @@ func (q *queue) close() {
 }
 
 // put queues j and reports whether anybody will see to it.
-func (q *queue) put(account store.Account, j *job) (queued bool, err error) {
+func (q *queue) put(j *job) (queued bool, err error) {
 	q.mu.RLock()
 	defer q.mu.RUnlock()
 	if q.lines == nil {
 		return false, nil
 	}
-	if q.waiting.Add(j.weight()) > maxQueued {
-		q.waiting.Add(-j.weight())
+	if !q.waiting.enter(j.account.ApplicationID, j.weight()) {
 		return false, errBusy
 	}
-	q.lines[q.lineOf(account, j)] <- j // it has room for all that may wait
+	q.lines[q.lineOf(j)] <- j // it has room for all that may wait
 	return true, nil
 }
 
 // lineOf is the first one as long as one worker can take all that waits: half as many transactions cost half as much. With more
 // work, and for what shares no transaction, each account has its own line. One that is in two of them for a moment only waits for
 // itself.
-func (q *queue) lineOf(account store.Account, j *job) uint64 {
-	if j.request != nil && q.waiting.Load() <= maxGroup/2 {
+func (q *queue) lineOf(j *job) uint64 {
+	if j.request != nil && q.waiting.all() <= maxGroup/2 {
 		return 0
 	}
-	return maphash.Comparable(q.seed, account) % uint64(len(q.lines))
+	return maphash.Comparable(q.seed, j.account) % uint64(len(q.lines))
 }
 
 // gather waits for a job and takes with it what else is there. It returns nothing once the line is closed and empty.
-func (q *queue) gather(line <-chan *job) []*job {
+func (q *queue) gather(line <-chan *job) (group []*job) {
 	first, open := <-line
-	if !open {
-		return nil
-	}
-	group, weight := []*job{first}, first.weight()
-	defer func() { q.waiting.Add(-weight) }()
-	for weight < maxGroup {
+	for next, weight := first, int64(0); open; {
+		q.waiting.leave(next.account.ApplicationID, next.weight())
+		group, weight = append(group, next), weight+next.weight()
+		if weight >= maxGroup {
+			break
+		}
 		select {
-		case next, open := <-line:
-			if !open {
-				return group
-			}
-			group, weight = append(group, next), weight+next.weight()
+		case next, open = <-line:
 		default:
 			return group
 		}
@@ -135,9 +167,9 @@ func (q *queue) gather(line <-chan *job) []*job {
 }
 
 // submit has a job done, and returns what is wrong with it. When ctx ends first it may be done all the same.
-func (s *Service) submit(ctx context.Context, account store.Account, j *job) error {
+func (s *Service) submit(ctx context.Context, j *job) error {
 	j.done = make(chan error, 1)
-	queued, err := s.queue.put(account, j)
+	queued, err := s.queue.put(j)
 	if err != nil {
 		return err
 	}
@@ -173,7 +205,8 @@ func (s *Service) write(ctx context.Context, jobs []*job) {
 	}
 }
 
-// writeRequests settles requests together, and one by one when that fails for a reason that may lie in one of them.
+// writeRequests settles requests together, and each half of them by itself when that fails for a reason that may lie in one of
+// them: whoever sends such ones again and again must not have all others recorded one by one.
 func (s *Service) writeRequests(ctx context.Context, jobs []*job) {
 	requests := make([]*request, len(jobs))
 	for i, j := range jobs {
@@ -186,10 +219,9 @@ func (s *Service) writeRequests(ctx context.Context, jobs []*job) {
 		}
 		return
 	}
-	s.Log.Warn().Err(err).Int("requests", len(jobs)).Msg("usage could not be recorded together; trying one by one")
-	for _, j := range jobs {
-		j.done <- s.transact(ctx, func(ctx context.Context) error { return s.settle(ctx, []*request{j.request}) })
-	}
+	s.Log.Warn().Err(err).Int("requests", len(jobs)).Msg("usage could not be recorded together; trying the halves")
+	s.writeRequests(ctx, jobs[:len(jobs)/2])
+	s.writeRequests(ctx, jobs[len(jobs)/2:])
 }
 
 // transact runs fn in a transaction, and anew when another replica was faster with an idempotency key.

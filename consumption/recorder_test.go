@@ -323,6 +323,29 @@ func TestTotalTooLarge(t *testing.T) {
 	})
 }
 
+// A counter can begin anew before it is full. An hour that held more than the engine can add up would be a float in SQLite, and whoever
+// gathers the hours of all applications would fail at it for ever.
+func TestHourTooLarge(t *testing.T) {
+	eachRecorder(t, func(r *recorder) {
+		at := opening.Add(-2 * time.Hour)
+		for i := range 2 {
+			r.exec(`INSERT INTO consumption_buckets (application_id, user_id, organization_id, key, starts_at, width, total_whole, total_micros,
+ charged_whole, charged_micros, count, first_at, last_at) VALUES ($1, 'ann', '', 'calls', $2, 'hour', 374999999999999999, 999999, 0, 0, 1, $2, $2)`,
+				r.caller.ApplicationID, at.Add(time.Duration(i)*time.Hour))
+		}
+		r.refuse("TOTAL_TOO_LARGE", r.use("1.000001", usedAt(at)))
+		r.record(r.use("1", usedAt(at)))
+		require.NoError(r, r.store.Tx(r.Context(), func(ctx context.Context) error {
+			n, err := r.store.GatherHours(ctx, opening.Truncate(24*time.Hour).Add(24*time.Hour), 500)
+			assert.EqualValues(r, 2, n)
+			return err
+		}))
+		var total string
+		require.NoError(r, r.raw.QueryRowContext(r.Context(), "SELECT total_whole FROM consumption_buckets WHERE width = 'day'").Scan(&total))
+		assert.Equal(r, "750000000000000000", total)
+	})
+}
+
 func (r *recorder) exec(query string, args ...any) {
 	r.Helper()
 	for i, arg := range args {
@@ -459,4 +482,85 @@ func TestBusy(t *testing.T) {
 		}))
 	}, r.Service)
 	assert.Equal(t, strconv.FormatInt((40-refused.Load())*500, 10), r.total(), "what waited is written before Run returns")
+}
+
+// One application that sends more than can be recorded must not take the room of all others (CWE-770): they would be told that the
+// service is busy for as long as it goes on.
+func TestOneApplicationDoesNotFillTheQueue(t *testing.T) {
+	r := newRecorder(t, storetest.NewSQLiteURL(t), &atomic.Int64{})
+	app := &store.Application{Slug: "other", Name: "other"}
+	require.NoError(t, r.store.CreateApplication(t.Context(), app))
+	other := consumption.Caller{ApplicationID: app.ID, ClientID: "other-service"}
+	batch := make([]consumption.Usage, 500)
+	for i := range batch {
+		batch[i] = r.use("1")
+	}
+	var running sync.WaitGroup
+	ctx, leave := context.WithCancel(t.Context())
+	working(t.Context(), func() {
+		require.NoError(t, r.store.Tx(t.Context(), func(context.Context) error { // holds SQLite's one write lock
+			full := make(chan struct{})
+			var once sync.Once
+			for range 50 {
+				running.Go(func() {
+					if _, err := r.Record(ctx, r.caller, batch); codeOf(err) == "CONSUMPTION_BUSY" {
+						once.Do(func() { close(full) })
+					}
+				})
+			}
+			<-full
+			_, err := r.Reserve(t.Context(), r.caller, r.use("1"), time.Minute)
+			require.Equal(t, "CONSUMPTION_BUSY", codeOf(err))
+			running.Go(func() {
+				out, err := r.Record(t.Context(), other, batch)
+				assert.NoError(t, err)
+				assert.Len(t, out, len(batch))
+			})
+			for r.WaitingOf(app.ID) == 0 && !t.Failed() {
+				runtime.Gosched()
+			}
+			return nil
+		}))
+		leave()
+		running.Wait()
+	}, r.Service)
+	assert.Zero(t, r.Waiting())
+}
+
+// An application whose counter can take no more sends to it again and again: each time all who share a transaction with it are
+// recorded anew, but together, or one caller would slow down every other one (CWE-400).
+func TestOneWhoIsRefusedCostsLittle(t *testing.T) {
+	r := newRecorder(t, storetest.NewSQLiteURL(t), &atomic.Int64{})
+	r.exec(`INSERT INTO consumption_counters (application_id, user_id, organization_id, period, starts_at, key, total_whole, total_micros,
+ charged_whole, charged_micros, count, notified, periods) VALUES ($1, 'ann', '', '', $2, 'calls', 9000000000000000000, 0, 0, 0, 1, 0, 0)`,
+		r.caller.ApplicationID, store.Epoch)
+	const callers = 128
+	ctx, calls := storetest.Trace(t.Context())
+	var running sync.WaitGroup
+	working(ctx, func() {
+		require.NoError(t, r.store.Tx(t.Context(), func(context.Context) error { // holds SQLite's one write lock
+			for i := range callers {
+				running.Go(func() {
+					if i == 50 {
+						r.refuse("TOTAL_TOO_LARGE", r.use("1"))
+					} else {
+						r.record(r.use("1", by("bob")))
+					}
+				})
+			}
+			for r.Waiting() < callers-1 { // the first one may be taken already
+				runtime.Gosched()
+			}
+			return nil
+		}))
+		running.Wait()
+	}, r.Service)
+	assert.Equal(t, strconv.Itoa(callers-1), r.total(by("bob")))
+	transactions := 0
+	for _, statement := range calls.SQL() {
+		if strings.HasPrefix(strings.ToUpper(statement), "BEGIN") {
+			transactions++
+		}
+	}
+	assert.Less(t, transactions, 20)
 }

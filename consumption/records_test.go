@@ -36,6 +36,8 @@ func TestFaultsOfUses(t *testing.T) {
 			{"a huge exponent", `{"userId":"ann","key":"calls","amount":"1e999999999"}`, map[string]any{"amount": amount}},
 			{"a switch", `{"userId":"ann","key":"calls","amount":true}`, map[string]any{"amount": "This value has the wrong form."}},
 			{"another case", `{"userid":"ann","key":"calls"}`, map[string]any{"userId": "This field is required.", "userid": "This field is not known here."}},
+			// Recorded as of now it would be billed in the wrong month.
+			{"the year 1", `{"userId":"ann","key":"calls","timestamp":"0001-01-01T00:00:00Z"}`, map[string]any{"timestamp": "This must be a date and time such as 2026-01-31T12:00:00Z."}},
 			{"both forms", `{"userId":"ann","key":"calls","records":[{"userId":"ann","key":"calls"}]}`,
 				map[string]any{"records": "Send one use or a list of them: beside records there may be enforce only."}},
 			{"no records", `{"records":[]}`, map[string]any{"records": "Expected array length >= 1."}},
@@ -109,6 +111,9 @@ func TestRecord(t *testing.T) {
 		require.Len(s, records, 2)
 		assert.Equal(s, "1.3", fmt.Sprint(records[0].(map[string]any)["total"]))
 		assert.Equal(s, "2", fmt.Sprint(records[1].(map[string]any)["total"]))
+
+		s.call("POST", "", `{"userId":"eve","key":"calls","metadata":null}`).is(200)
+		assert.NotContains(s, s.call("GET", "/export?userId=eve&format=jsonl", "").Body.String(), "metadata", "there is none, and it would be no object")
 	})
 }
 

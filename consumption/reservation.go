@@ -9,10 +9,17 @@ import (
 	"auth-service/store"
 )
 
+// maxReservations is how many of an account and key are open at most. Each use of it that may be refused adds them up.
+const maxReservations = 10_000
+
+// clocksDiffer is how far apart the clocks of replicas may be. For so long before its time runs out a reservation is no promise any
+// more, and what is committed must fit the limit: to another replica the time may be over already, and the amount free.
+const clocksDiffer = 5 * time.Second
+
 // Reserve holds an amount against the limit until it is committed, released, or its lifetime is over.
 func (s *Service) Reserve(ctx context.Context, c Caller, u Usage, lifetime time.Duration) (*Reserved, error) {
 	var out *Reserved
-	err := s.submit(ctx, shardOf(c, &u), &job{alone: func(ctx context.Context) (err error) {
+	err := s.submit(ctx, &job{account: shardOf(c, &u), alone: func(ctx context.Context) (err error) {
 		out, err = s.reserve(ctx, c, u, lifetime)
 		return err
 	}})
@@ -51,6 +58,13 @@ func (s *Service) reserve(ctx context.Context, c Caller, u Usage, lifetime time.
 // reserve writes the reservation in place of a record.
 func (w *settlement) reserve(ctx context.Context) error {
 	u := w.uses[0]
+	open, err := w.store.OpenReservations(ctx, u.balance(), w.now, maxReservations)
+	if err != nil {
+		return err
+	}
+	if open >= maxReservations {
+		return errTooManyReservations
+	}
 	standing := w.standing(u, w.held[u.counter].Charged)
 	standing.Reserved = standing.Reserved.Add(u.Amount)
 	u.reserving.Account, u.reserving.Answer = u.account, writeAnswer(&standing)
@@ -114,7 +128,7 @@ func (s *Service) Commit(ctx context.Context, c Caller, id string, amount *store
 		return nil, noReservation(err)
 	}
 	var out *Recorded
-	err = s.submit(ctx, r.Account, &job{alone: func(ctx context.Context) (err error) {
+	err = s.submit(ctx, &job{account: r.Account, alone: func(ctx context.Context) (err error) {
 		out, err = s.commit(ctx, c, id, amount, metadata)
 		return err
 	}})
@@ -141,11 +155,17 @@ func (s *Service) commit(ctx context.Context, c Caller, id string, amount *store
 		u.Metadata = json.RawMessage(row.Metadata)
 	}
 	r := &request{caller: c, uses: []Usage{u}, promised: &promise{row.Amount, recordID}}
+	if row.ExpiresAt.Sub(s.now()) < clocksDiffer {
+		r.promised.amount = store.Amount{}
+	}
 	if err := s.settle(ctx, []*request{r}); err != nil {
 		return nil, err
 	}
 	if r.err != nil {
 		return nil, only(r.err)
+	}
+	if !s.now().Before(row.ExpiresAt) { // while it waited for the counter: whoever held that may have counted on what was free again
+		return nil, errReservationExpired
 	}
 	return &r.out[0], nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"auth-service/consumption"
 	"auth-service/store"
+	"auth-service/store/storetest"
 )
 
 func (r *recorder) reserve(u consumption.Usage) *consumption.Reserved {
@@ -218,5 +219,90 @@ func TestParallelReservations(t *testing.T) {
 		}, r.Service, other)
 		assert.LessOrEqual(r, used.Load(), int64(40))
 		assert.Equal(r, store.NewAmount(used.Load()).String(), r.total())
+	})
+}
+
+// A clock that is ahead records in the period to come, in which the jobs that run now end: together they would pass its limit.
+func TestReservationHoldsInThePeriodToCome(t *testing.T) {
+	eachRecorder(t, func(r *recorder) {
+		r.plan("free", "10", store.PeriodDay, true, byDefault)
+		r.forward(14*time.Hour - time.Minute)
+		held := r.reserve(r.use("10"))
+		r.refuse("QUOTA_EXCEEDED", r.use("1", usedAt(r.now().Add(2*time.Minute))))
+		r.record(r.use("10", usedAt(r.now().Add(-24*time.Hour)))) // no job ends in a period that is over
+		r.forward(2 * time.Minute)
+		out, err := r.Commit(r.Context(), r.caller, held.ID, nil, nil)
+		require.NoError(r, err)
+		assert.False(r, out.Exceeded)
+	})
+}
+
+// A commit that begins in time and then waits for one who records after that time would count what the other was given already:
+// together they would pass a hard limit.
+func TestCommitThatWaitsBeyondItsTime(t *testing.T) {
+	r := newRecorder(t, storetest.NewPostgresURL(t), &atomic.Int64{}) // SQLite has one writer, who reads the time when it is their turn
+	r.plan("free", "10", store.PeriodDay, true, byDefault)
+	held := r.reserve(r.use("10"))
+	lock, err := r.raw.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	defer lock.Rollback()
+	_, err = lock.ExecContext(t.Context(), "SELECT 1 FROM consumption_counters WHERE application_id = $1 FOR UPDATE", r.caller.ApplicationID)
+	require.NoError(t, err)
+	committed := make(chan error, 1)
+	go func() {
+		_, err := r.Commit(t.Context(), r.caller, held.ID, nil, nil)
+		committed <- err
+	}()
+	for waiting := 0; waiting == 0; {
+		require.NoError(t, r.raw.QueryRowContext(t.Context(),
+			"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'").Scan(&waiting))
+	}
+	r.forward(15 * time.Minute)
+	require.NoError(t, lock.Rollback())
+	require.Equal(t, "RESERVATION_EXPIRED", codeOf(<-committed))
+	assert.Equal(t, "10", r.record(r.use("10")).Total.String())
+}
+
+// An application that reserves and never ends what it reserved would have each record of the account add up more and more, in the
+// transactions that it shares with others (CWE-400).
+func TestReservationsAreBounded(t *testing.T) {
+	eachRecorder(t, func(r *recorder) {
+		r.plan("free", "1000000", store.PeriodMonth, true, byDefault)
+		first := r.reserve(r.use("1"))
+		r.exec(`INSERT INTO consumption_reservations (id, application_id, client_id, user_id, organization_id, account_user_id, account_organization_id,
+ key, whole, micros, enforce, state, record_id, idempotency_key, metadata, answer, created_at, expires_at)
+ WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9998)
+ SELECT 'r' || i, application_id, client_id, user_id, organization_id, account_user_id, account_organization_id,
+ key, whole, micros, enforce, state, record_id, idempotency_key, metadata, answer, created_at, expires_at FROM n CROSS JOIN consumption_reservations`)
+		r.reserve(r.use("1"))
+		_, err := r.Reserve(r.Context(), r.caller, r.use("1"), time.Minute)
+		assert.Equal(r, "TOO_MANY_RESERVATIONS", codeOf(err))
+		r.reserve(r.use("1", by("bob")))
+		require.NoError(r, r.Release(r.Context(), r.caller, first.ID))
+		r.reserve(r.use("1"))
+		r.forward(15 * time.Minute)
+		r.reserve(r.use("1"))
+	})
+}
+
+// Of two replicas one may take the time of a reservation to be over before the other one does. Together they must not give its amount to
+// two.
+func TestReservationWhileClocksDiffer(t *testing.T) {
+	eachRecorder(t, func(r *recorder) {
+		r.plan("free", "10", store.PeriodMonth, true, byDefault)
+		held, alone := r.reserve(r.use("10")), r.reserve(r.use("10", by("bob")))
+		r.forward(15*time.Minute - time.Second)
+		ahead := r.another()
+		ahead.Now = func() time.Time { return r.now().Add(2 * time.Second) }
+		_, err := ahead.Record(r.Context(), r.caller, []consumption.Usage{r.use("1")})
+		require.NoError(r, err)
+		_, err = r.Commit(r.Context(), r.caller, held.ID, nil, nil)
+		assert.Equal(r, "QUOTA_EXCEEDED", codeOf(err))
+		less := amount(r, "9")
+		_, err = r.Commit(r.Context(), r.caller, held.ID, &less, nil)
+		require.NoError(r, err)
+		assert.Equal(r, "10", r.total())
+		_, err = r.Commit(r.Context(), r.caller, alone.ID, nil, nil)
+		require.NoError(r, err)
 	})
 }

@@ -17,9 +17,9 @@ func (h *Handler) mountReservations(api huma.API) {
 	const all, one = "/reservations", "/reservations/{id}"
 	const notFound, conflict = http.StatusNotFound, http.StatusConflict
 	reserve := forMachines(operation("reserveConsumption", http.MethodPost, all, "Hold an amount against the limit for a job that begins", http.StatusCreated, notFound, conflict))
-	reserve.Description = "It counts against the limit until it is committed, released, or its time runs out."
+	reserve.Description = "It counts against the limit until it is committed, released, or its time runs out. Of whoever is charged, 10000 of one key may be open at once."
 	commit := forMachines(operation("commitReservation", http.MethodPost, one+"/commit", "Record what a job used", http.StatusOK, notFound, conflict))
-	commit.Description = "Up to what was reserved is recorded whatever became of the plan since; what is left of it is free again. Above it, the rest must fit the limit too. A second commit gets the first answer."
+	commit.Description = "Up to what was reserved is recorded whatever became of the plan since; what is left of it is free again. Above it, the rest must fit the limit too, and in the last 5 seconds all of it. A second commit gets the first answer."
 	huma.Register(api, reserve, h.reserve)
 	huma.Register(api, forMachines(operation("getReservation", http.MethodGet, one, "Get a reservation", http.StatusOK, notFound)), h.reservation)
 	huma.Register(api, commit, h.commit)

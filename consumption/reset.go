@@ -16,7 +16,8 @@ func (s *Service) Reset(ctx context.Context, actor store.Actor, account store.Ac
 	}
 	var out outcome
 	caller := Caller{ApplicationID: account.ApplicationID}
-	err = s.submit(ctx, shardOf(caller, &Usage{UserID: account.UserID, OrganizationID: account.OrganizationID}), &job{alone: func(ctx context.Context) (err error) {
+	shard := shardOf(caller, &Usage{UserID: account.UserID, OrganizationID: account.OrganizationID})
+	err = s.submit(ctx, &job{account: shard, alone: func(ctx context.Context) (err error) {
 		out.at = s.now()
 		out.previous, err = s.reset(ctx, actor, account, key, out.at)
 		return err

@@ -45,7 +45,7 @@ func (s *Service) Record(ctx context.Context, c Caller, uses []Usage) ([]Recorde
 		return nil, refused
 	}
 	r := &request{caller: c, uses: timely}
-	if err := s.submit(ctx, shardOf(c, &timely[0]), &job{request: r}); err != nil {
+	if err := s.submit(ctx, &job{account: shardOf(c, &timely[0]), request: r}); err != nil {
 		return nil, err
 	}
 	return r.out, r.err

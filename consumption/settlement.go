@@ -21,7 +21,7 @@ type request struct {
 	err error
 }
 
-// A promise is a reservation that is committed: so much is never refused.
+// A promise is a reservation that is committed: so much is never refused, even if the person has left.
 type promise struct {
 	amount   store.Amount
 	recordID string // which the record is to have
@@ -407,7 +407,7 @@ func (w *settlement) chargedSoFar(u *use) store.Amount {
 
 // reservedBeside is what running jobs hold in the period of the use: they end now or later, never in one that is over.
 func (w *settlement) reservedBeside(u *use) store.Amount {
-	if now, _ := store.PeriodAt(u.counter.Period, w.now); !now.Equal(u.counter.StartsAt) {
+	if now, _ := store.PeriodAt(u.counter.Period, w.now); u.counter.StartsAt.Before(now) {
 		return store.Amount{}
 	}
 	return w.reserved[u.balance()]

@@ -21,21 +21,24 @@ type keyStanding struct {
 type outlook struct {
 	now          time.Time
 	account      store.Account
+	key          string // empty: all keys
 	facts        *store.ConsumerFacts
 	charged      store.Account
-	own, theirs  map[string]store.RunningCounter // counters of the account, and of whoever is charged
+	own          map[string]store.RunningCounter               // of the account
+	theirs       map[store.CounterID]*store.ConsumptionCounter // of whoever is charged, where that is another one
 	reservations map[store.Balance]store.Amount
 }
 
 // standings returns how things stand now with each key that the account used or that its plan sells; with one key if one is named.
+// Of more than maxAggregates it returns more than that, but not all.
 func (s *Service) standings(ctx context.Context, account store.Account, key string) (map[string]*keyStanding, error) {
-	o := &outlook{now: s.now(), account: account}
+	o := &outlook{now: s.now(), account: account, key: key}
 	if err := o.read(ctx, s.Store); err != nil {
 		return nil, err
 	}
-	keys := []string{key}
-	if key == "" {
-		keys = o.keys()
+	keys := o.keys()
+	if err := o.readCharged(ctx, s.Store, keys); err != nil {
+		return nil, err
 	}
 	if err := o.readReservations(ctx, s.Store, keys); err != nil {
 		return nil, err
@@ -57,17 +60,42 @@ func (o *outlook) read(ctx context.Context, from *store.Store) error {
 		return err
 	}
 	o.charge(&facts[0])
-	if o.own, err = from.RunningCounters(ctx, o.account, o.now, o.period); err != nil {
+	if o.own, err = o.used(ctx, from); err != nil {
 		return err
 	}
 	if len(o.own) == 0 {
-		if err := there(o.account, &facts[0]); err != nil {
-			return err
-		}
+		return there(o.account, &facts[0])
 	}
-	if o.theirs = o.own; o.charged != o.account {
-		o.theirs, err = from.RunningCounters(ctx, o.charged, o.now, o.period)
+	return nil
+}
+
+// used reads what the account used. An application may make up any number of keys, so that one is not looked for among all.
+func (o *outlook) used(ctx context.Context, from *store.Store) (map[string]store.RunningCounter, error) {
+	if o.key == "" {
+		return from.RunningCounters(ctx, o.account, maxAggregates+1, o.now, o.period)
 	}
+	id := o.counter(o.account, o.key)
+	counters, err := from.Counters(ctx, []store.CounterID{id, id.Head()})
+	if err != nil || counters[id.Head()] == nil {
+		return nil, err
+	}
+	return map[string]store.RunningCounter{o.key: {Head: counters[id.Head()], Current: counters[id]}}, nil
+}
+
+// counter is the one of an account that matters for a key now.
+func (o *outlook) counter(account store.Account, key string) store.CounterID {
+	return counterNow(account, &store.Feature{Period: o.period(key)}, key, o.now)
+}
+
+func (o *outlook) readCharged(ctx context.Context, from *store.Store, keys []string) (err error) {
+	if o.charged == o.account {
+		return nil
+	}
+	ids := make([]store.CounterID, len(keys))
+	for i, key := range keys {
+		ids[i] = o.counter(o.charged, key)
+	}
+	o.theirs, err = from.Counters(ctx, ids)
 	return err
 }
 
@@ -104,8 +132,11 @@ func (o *outlook) period(key string) string {
 	return ""
 }
 
-// keys are those that were used, and those that the plan sells.
+// keys are those that were used, and those that the plan sells, unless one is named.
 func (o *outlook) keys() []string {
+	if o.key != "" {
+		return []string{o.key}
+	}
 	keys := slices.Collect(maps.Keys(o.own))
 	for _, quota := range o.facts.Quotas() {
 		if _, used := o.own[quota.Key]; !used {
@@ -132,13 +163,16 @@ func (o *outlook) standing(key string) (*keyStanding, error) {
 	if err != nil {
 		return nil, err
 	}
-	var charged store.Amount
-	if c := o.theirs[key].Current; c != nil {
-		charged = c.Charged
+	id, charged := o.counter(o.charged, key), store.Amount{}
+	current := o.own[key].Current
+	if o.charged != o.account {
+		current = o.theirs[id]
+	}
+	if current != nil {
+		charged = current.Charged
 	}
 	reserved := o.reservations[store.Balance{Account: o.charged, Key: key}]
-	counter := counterNow(o.charged, quota, key, o.now)
-	out := &keyStanding{Standing: standingOf(o.facts, limit, counter, charged, reserved, quota != nil && quota.Hard)}
+	out := &keyStanding{Standing: standingOf(o.facts, limit, id, charged, reserved, quota != nil && quota.Hard)}
 	if c := o.own[key].Current; c != nil {
 		out.used = c.Tally
 	}

@@ -123,7 +123,7 @@ func (f faults) instant(field string, in Instant) time.Time {
 		return time.Time{}
 	}
 	at, err := time.Parse(time.RFC3339Nano, strings.Trim(string(in.RawMessage), `"`))
-	if err != nil {
+	if err != nil || at.IsZero() { // the year 1 is what some clients send for a time that they do not have
 		f.add(field, "This must be a date and time such as 2026-01-31T12:00:00Z.")
 	}
 	return at.UTC().Truncate(time.Microsecond)
@@ -138,7 +138,7 @@ func (Metadata) Schema(huma.Registry) *huma.Schema {
 }
 
 func (f faults) metadata(field string, m Metadata) json.RawMessage {
-	if m.RawMessage == nil {
+	if m.RawMessage == nil || string(m.RawMessage) == "null" {
 		return nil
 	}
 	var compact bytes.Buffer

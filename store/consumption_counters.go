@@ -102,7 +102,7 @@ func (s *Store) AddToCounters(ctx context.Context, tallies map[CounterID]Tally) 
 	return out, nil
 }
 
-// tooLarge recognises the one CHECK that a counter has.
+// tooLarge recognises the one CHECK that a counter has, and a bucket.
 func tooLarge(err error) error {
 	if postgresCode(err) == "23514" || errors.Is(sqliteDialector{}.Translate(err), gorm.ErrCheckConstraintViolated) {
 		return fmt.Errorf("%w: %w", ErrTotalTooLarge, err)
@@ -303,7 +303,7 @@ func (b BucketID) Compare(d BucketID) int {
 		cmp.Compare(b.Key, d.Key), b.StartsAt.Compare(d.StartsAt), cmp.Compare(b.Width, d.Width))
 }
 
-// AddToBuckets adds to history.
+// AddToBuckets adds to history. ErrTotalTooLarge when an hour would hold too much: then nothing more can be done in the transaction.
 func (s *Store) AddToBuckets(ctx context.Context, tallies map[BucketID]Tally) error {
 	r := counterRows{accountRows: *newAccountRows(len(tallies))}
 	for _, id := range slices.SortedFunc(maps.Keys(tallies), BucketID.Compare) {
@@ -312,7 +312,7 @@ func (s *Store) AddToBuckets(ctx context.Context, tallies map[BucketID]Tally) er
 		r.tally(tallies[id])
 	}
 	if _, err := s.execMany(ctx, addToBuckets, nil, r.columns()[:14]); err != nil {
-		return fmt.Errorf("add to history: %w", err)
+		return fmt.Errorf("add to history: %w", tooLarge(err))
 	}
 	return nil
 }

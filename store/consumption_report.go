@@ -14,24 +14,26 @@ type RunningCounter struct {
 	Current *ConsumptionCounter // nil: nothing in the period
 }
 
-// runningCounters finds the counters of one account for all time and for the periods around now, of every key at once.
+// runningCounters finds the counters of one account for all time and for the periods around now, of so many keys.
 var runningCounters = func() string {
 	periods := []string{"", PeriodDay, PeriodMonth, PeriodYear}
 	parts := make([]string, len(periods))
 	for i, period := range periods {
-		parts[i] = fmt.Sprintf("SELECT %s FROM consumption_counters AS c WHERE c.application_id = $1 AND c.user_id = $2"+
-			" AND c.organization_id = $3 AND c.period = '%s' AND c.starts_at = $%d", selectedCounter, period, 4+i)
+		parts[i] = fmt.Sprintf("SELECT * FROM (SELECT %s FROM consumption_counters AS c WHERE c.application_id = $1 AND c.user_id = $2"+
+			" AND c.organization_id = $3 AND c.period = '%s' AND c.starts_at = $%d ORDER BY c.key LIMIT $8) AS x", selectedCounter, period, 4+i)
 	}
 	return strings.Join(parts, " UNION ALL ")
 }()
 
-// RunningCounters returns what counts of each key that the account ever used. period names the one that matters for a key.
-func (s *Store) RunningCounters(ctx context.Context, account Account, now time.Time, period func(key string) string) (map[string]RunningCounter, error) {
+// RunningCounters returns what counts of each key that the account ever used, of up to limit keys: where there are more, those of
+// periods are not complete. period names the one that matters for a key.
+func (s *Store) RunningCounters(ctx context.Context, account Account, limit int, now time.Time, period func(key string) string) (map[string]RunningCounter, error) {
 	args := []any{account.ApplicationID, account.UserID, account.OrganizationID, Epoch}
 	for _, kind := range allPeriods {
 		start, _ := PeriodAt(kind, now)
 		args = append(args, start)
 	}
+	args = append(args, limit)
 	found := map[CounterID]*ConsumptionCounter{}
 	err := s.queryRows(ctx, runningCounters, args, func(row *sql.Rows) error {
 		var c ConsumptionCounter

@@ -70,7 +70,7 @@ func TestReportsUseIndexes(t *testing.T) {
 			index string
 		}{
 			{"running counters", func(ctx context.Context) error {
-				_, err := f.RunningCounters(ctx, account, noon, func(string) string { return store.PeriodMonth })
+				_, err := f.RunningCounters(ctx, account, 200, noon, func(string) string { return store.PeriodMonth })
 				return err
 			}, "consumption_counters key"},
 			{"history", history(""), "consumption_buckets key"},
@@ -126,6 +126,30 @@ func TestLedgerInBatches(t *testing.T) {
 				more = page.More
 			}
 			assert.Len(f, seen, q.n, name)
+		}
+	})
+}
+
+// An application may make up any number of keys for a person. Whoever then asks for all of them, again and again, must not fill the
+// memory with them (CWE-770).
+func TestRunningCountersAreBounded(t *testing.T) {
+	installed(t, func(f *fixture) {
+		account := store.Account{ApplicationID: f.crm.ID, UserID: "ann"}
+		tallies := map[store.CounterID]store.Tally{}
+		for i := range 20 {
+			id := store.CounterID{Account: account, Key: fmt.Sprintf("k%02d", i), StartsAt: store.Epoch}
+			tallies[id] = store.Tally{Total: store.NewAmount(1), Count: 1}
+			id.Period = store.PeriodDay
+			id.StartsAt, _ = store.PeriodAt(id.Period, noon)
+			tallies[id] = store.Tally{Total: store.NewAmount(2), Count: 1}
+		}
+		_, err := f.AddToCounters(f.Context(), tallies)
+		require.NoError(f, err)
+		counters, err := f.RunningCounters(f.Context(), account, 3, noon, func(string) string { return store.PeriodDay })
+		require.NoError(f, err)
+		require.Len(f, counters, 3)
+		for key, c := range counters {
+			require.Equal(f, []string{"1", "2"}, []string{c.Head.Total.String(), c.Current.Total.String()}, key)
 		}
 	})
 }

@@ -106,3 +106,14 @@ func (s *Store) Reserved(ctx context.Context, balances []Balance, now time.Time)
 	}
 	return out, nil
 }
+
+// OpenReservations counts what is reserved of a key from an account at the time now, up to limit.
+func (s *Store) OpenReservations(ctx context.Context, b Balance, now time.Time, limit int) (n int, err error) {
+	err = s.take(ctx, []any{&n}, `SELECT count(*) FROM (SELECT 1 FROM consumption_reservations WHERE application_id = $1 AND account_user_id = $2
+ AND account_organization_id = $3 AND key = $4 AND state = 'open' AND expires_at > $5 LIMIT $6) AS x`,
+		b.ApplicationID, b.UserID, b.OrganizationID, b.Key, now, limit)
+	if err != nil {
+		return 0, fmt.Errorf("count reservations: %w", err)
+	}
+	return n, nil
+}

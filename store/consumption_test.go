@@ -63,7 +63,7 @@ func used(units int64, at time.Time) store.Tally {
 }
 
 // listed are the steps in which SQLite reads the rows that a statement was given, or parts of itself.
-var listed = regexp.MustCompile(`(?m)^SCAN (json_each VIRTUAL TABLE.*|\(subquery-\d+\)|y|z)$`)
+var listed = regexp.MustCompile(`(?m)^SCAN (json_each VIRTUAL TABLE.*|\(subquery-\d+\)|x|y|z)$`)
 
 // The statements of recording go by indexes, however much was recorded.
 func TestConsumptionStatementsUseIndexes(t *testing.T) {
@@ -128,6 +128,10 @@ func TestConsumptionStatementsUseIndexes(t *testing.T) {
 			}, []string{"consumption_buckets key"}, ""},
 			{"reserved", func(ctx context.Context) error {
 				_, err := f.Reserved(ctx, []store.Balance{{Account: account, Key: "calls"}}, f.at())
+				return err
+			}, []string{"consumption_reservations_account"}, ""},
+			{"open reservations", func(ctx context.Context) error {
+				_, err := f.OpenReservations(ctx, store.Balance{Account: account, Key: "calls"}, f.at(), 10)
 				return err
 			}, []string{"consumption_reservations_account"}, ""},
 			{"reservation by key", func(ctx context.Context) error {

@@ -506,8 +506,9 @@ CREATE INDEX grants_client_id ON grants (client_id, user_id);
 // No foreign keys: the ledger outlives the people in it, and a key would lock the row of a person at each of their records. What
 // ends with an application is purged in the background. An amount is two integers, see Amount. The period of a counter is that of
 // a quota, or empty for all time, which starts at the epoch; organization_id is empty for what a person used in all, and user_id
-// for what all people of an organization used. Periods is for the counters of all time: the periods that are counted
-// beside. Keys compare by their bytes, which is quicker than by a language. The counters and buckets leave room in their pages, so that
+// for what all people of an organization used. Periods is for the counters of all time: the periods that are counted beside. No hour
+// holds more than a 24th of what a counter may, so that there is room for all of them in their day, however often the counter began
+// anew. Keys compare by their bytes, which is quicker than by a language. The counters and buckets leave room in their pages, so that
 // an update stays in its page.
 const createConsumption = `
 CREATE TABLE consumption_records (
@@ -558,7 +559,7 @@ CREATE TABLE consumption_buckets (
 	key text BYTEWISE NOT NULL,
 	starts_at TIME NOT NULL,
 	width text BYTEWISE NOT NULL,
-	total_whole bigint NOT NULL,
+	total_whole bigint NOT NULL CHECK (width = 'day' OR total_whole <= 375000000000000000),
 	total_micros bigint NOT NULL,
 	charged_whole bigint NOT NULL,
 	charged_micros bigint NOT NULL,

@@ -1756,7 +1756,7 @@ export interface paths {
         };
         /**
          * Download the records, the first to come first
-         * @description For the application itself and administrators. In the order in which they were recorded; those of one person by key and by when it was used. What was reset is in it, as what it is.
+         * @description For the application itself and administrators. In the order in which they were recorded; those of one person by key and by when it was used. What was reset is in it, as what it is. Two of an application go on at once.
          */
         get: operations["exportConsumption"];
         put?: never;
@@ -1818,7 +1818,7 @@ export interface paths {
         put?: never;
         /**
          * Hold an amount against the limit for a job that begins
-         * @description It counts against the limit until it is committed, released, or its time runs out.
+         * @description It counts against the limit until it is committed, released, or its time runs out. Of whoever is charged, 10000 of one key may be open at once.
          */
         post: operations["reserveConsumption"];
         delete?: never;
@@ -1855,7 +1855,7 @@ export interface paths {
         put?: never;
         /**
          * Record what a job used
-         * @description Up to what was reserved is recorded whatever became of the plan since; what is left of it is free again. Above it, the rest must fit the limit too. A second commit gets the first answer.
+         * @description Up to what was reserved is recorded whatever became of the plan since; what is left of it is free again. Above it, the rest must fit the limit too, and in the last 5 seconds all of it. A second commit gets the first answer.
          */
         post: operations["commitReservation"];
         delete?: never;
@@ -15333,6 +15333,15 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
