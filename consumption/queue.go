@@ -3,7 +3,6 @@ package consumption
 import (
 	"context"
 	"errors"
-	"hash/maphash"
 	"sync"
 	"time"
 
@@ -11,8 +10,9 @@ import (
 )
 
 const (
-	// maxGroup is how many uses go into a transaction: more would not make it cheaper, but keep those in it waiting.
-	maxGroup = 500
+	// maxGroup is how many uses go into a transaction, or one request: more would not make it cheaper, but keep those in it waiting,
+	// and other workers, who may need one of its counters.
+	maxGroup = 250
 	// maxQueued is how many uses wait at most. Who comes then is told to come back.
 	maxQueued = 20_000
 	// weightAlone is to how many uses in a common transaction one of its own comes.
@@ -25,12 +25,12 @@ const (
 
 // A queue gathers what is to be written. While a transaction is under way, what arrives waits and goes together into the next
 // one: the more callers there are, the less each costs, and one who comes alone does not wait. There is a line for each
-// worker, and where all are busy an account is always in the same one, so that they do not wait for each other's locks.
+// worker, and an account is in one of them at a time, so that the workers do not wait for each other's locks.
 type queue struct {
 	mu      sync.RWMutex
 	lines   []chan *job // nil: nobody works
 	waiting waiting
-	seed    maphash.Seed
+	places  places
 }
 
 // waiting is how much of the room for maxQueued uses is taken, by application. None gets more than it leaves free to the
@@ -97,8 +97,8 @@ func (s *Service) Run(ctx context.Context) {
 	working.Wait()
 }
 
-// workers is how many write at the same time. SQLite has one writer. On PostgreSQL the second one works while the first waits
-// for the disk; more make smaller groups.
+// workers is how many write at the same time. SQLite has one writer. On PostgreSQL others work while one waits for the disk, or for
+// a counter that is being written.
 func (s *Service) workers() int {
 	switch {
 	case s.Store.Dialect() == "sqlite":
@@ -106,13 +106,13 @@ func (s *Service) workers() int {
 	case s.Workers > 0:
 		return s.Workers
 	}
-	return 2
+	return 4
 }
 
 func (q *queue) open(lines []chan *job) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.seed, q.lines, q.waiting.of = maphash.MakeSeed(), lines, map[string]int64{}
+	q.lines, q.waiting.of, q.places.of = lines, map[string]int64{}, map[store.Account]*spot{}
 }
 
 func (q *queue) close() {
@@ -138,14 +138,54 @@ func (q *queue) put(j *job) (queued bool, err error) {
 	return true, nil
 }
 
-// lineOf is the first one as long as one worker can take all that waits: half as many transactions cost half as much. With more
-// work, and for what shares no transaction, each account has its own line. One that is in two of them for a moment only waits for
-// itself.
-func (q *queue) lineOf(j *job) uint64 {
-	if j.request != nil && q.waiting.all() <= maxGroup/2 {
-		return 0
+// lineOf is where the account's jobs are already, and else the one for a new account.
+func (q *queue) lineOf(j *job) int {
+	q.places.mu.Lock()
+	defer q.places.mu.Unlock()
+	p := q.places.of[j.account]
+	if p == nil {
+		p = &spot{line: q.choose(j)}
+		q.places.of[j.account] = p
 	}
-	return maphash.Comparable(q.seed, j.account) % uint64(len(q.lines))
+	p.jobs++
+	return p.line
+}
+
+// choose is the first line as long as few wait: half as many transactions cost half as much. With more it is the one in which the
+// fewest wait, of two: more would make small groups of what comes one by one. Lists are groups by themselves.
+func (q *queue) choose(j *job) (best int) {
+	lines := q.lines
+	switch {
+	case j.request != nil && q.waiting.all() <= maxGroup/10:
+		return 0
+	case j.request == nil || len(j.request.uses) == 1:
+		lines = lines[:min(len(lines), 2)]
+	}
+	for i, line := range lines {
+		if len(line) < len(lines[best]) {
+			best = i
+		}
+	}
+	return best
+}
+
+// places are the lines in which the jobs of an account wait or are done.
+type places struct {
+	mu sync.Mutex
+	of map[store.Account]*spot
+}
+
+type spot struct{ line, jobs int }
+
+func (p *places) leave(jobs []*job) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, j := range jobs {
+		at := p.of[j.account]
+		if at.jobs--; at.jobs == 0 {
+			delete(p.of, j.account)
+		}
+	}
 }
 
 // gather waits for a job and takes with it what else is there. It returns nothing once the line is closed and empty.
@@ -187,6 +227,7 @@ func (s *Service) submit(ctx context.Context, j *job) error {
 func (s *Service) work(ctx context.Context, line <-chan *job) {
 	for group := s.queue.gather(line); group != nil; group = s.queue.gather(line) {
 		s.write(ctx, group)
+		s.queue.places.leave(group)
 	}
 }
 
