@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -47,6 +48,7 @@ func (h *Handler) showInvitation(i *store.Invitation) Invitation {
 type listInvitationsRequest struct {
 	OrganizationPath
 	PageRequest
+	Search string `query:"search" maxLength:"200" doc:"How the e-mail address begins."`
 	Sort   string `query:"sort" enum:"createdAt,-createdAt" default:"-createdAt"`
 	Status string `query:"status" enum:"pending,accepted,rejected,canceled" doc:"Pending ones may have expired."`
 }
@@ -57,10 +59,11 @@ func (h *Handler) listInvitations(ctx context.Context, in *listInvitationsReques
 		return nil, err
 	}
 	paging, bad := in.paging(in.Sort)
+	bad.search(in.Search)
 	if err := bad.err(); err != nil {
 		return nil, err
 	}
-	page, err := h.Organizations.Invitations(ctx, actorIn(ctx).Actor, ref, store.InvitationQuery{Paging: paging, Status: in.Status})
+	page, err := h.Organizations.Invitations(ctx, actorIn(ctx).Actor, ref, store.InvitationQuery{Paging: paging, Search: strings.TrimSpace(in.Search), Status: in.Status})
 	if err != nil {
 		return nil, err
 	}

@@ -58,7 +58,12 @@ func TestInvitations(t *testing.T) {
 			assert.Equal(t, []string{"carl@example.com", "m@example.com"}, srv.walk("/organizations/acme/invitations", "email", "createdAt", limit, 2))
 			assert.Equal(t, []string{"m@example.com", "carl@example.com"}, srv.walk("/organizations/acme/invitations", "email", "", limit, 2))
 		}
-		for query, field := range map[string]string{"sort=email": "query.sort", "status=open": "query.status", "cursor=x": "query.cursor"} {
+		for search, want := range map[string][]string{"CARL@": {"carl@example.com"}, "m": {"m@example.com"}, "arl": nil, "example": nil, "%25": nil, "+m@example.com+": {"m@example.com"}} {
+			emails, _, total := srv.listed("/organizations/acme/invitations?search="+search, "email")
+			assert.Equal(t, want, emails, search)
+			assert.InDelta(t, len(want), total, 0, search)
+		}
+		for query, field := range map[string]string{"search=a%00b": "query.search", "sort=email": "query.sort", "status=open": "query.status", "cursor=x": "query.cursor"} {
 			assert.NotEmpty(t, srv.call("GET", "/organizations/acme/invitations?"+query, "").is(400, "VALIDATION_ERROR").errors()[field], query)
 		}
 	})

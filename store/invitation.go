@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -55,6 +56,7 @@ type InvitationOffer struct {
 type InvitationQuery struct {
 	Paging
 	OrganizationID string
+	Search         string // how the address begins, in whatever case
 	Status         string // empty for all
 	WithoutOwners  bool   // leaves out those that offer the role of an owner
 }
@@ -64,6 +66,10 @@ func (s *Store) Invitations(ctx context.Context, q InvitationQuery) (*Page[Invit
 	page, err := findPage[Invitation](ctx, s, q.Paging, listing{
 		matching: func() *gorm.DB {
 			db := s.db(ctx).Model(&Invitation{}).Where("invitations.organization_id = ?", q.OrganizationID)
+			if q.Search != "" {
+				email, folded := s.bytewise("invitations.email"), strings.ToLower(q.Search)
+				db = db.Where(email+" >= ? AND "+email+" < ?", folded, folded+afterAll)
+			}
 			if q.Status != "" {
 				db = db.Where("invitations.status = ?", q.Status)
 			}

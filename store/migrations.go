@@ -27,6 +27,7 @@ func migrations() []*gormigrate.Migration {
 		migration("2026-11-26-policies", versionPolicies),
 		migration("2026-11-26-sums", sumStatistics),
 		migration("2026-11-26-initials", indexInitials),
+		migration("2026-11-26-invitations", indexInvitations),
 	}
 }
 
@@ -662,4 +663,8 @@ CREATE INDEX users_by_initial ON users (substr(email, 1, 1), lower(name) BYTEWIS
 	WHERE substr(email, 1, 1) <> substr(lower(name), 1, 1);
 CREATE INDEX users_by_name_initial ON users (substr(lower(name), 1, 1), email BYTEWISE, id, name, role, disabled_at, disabled_until)
 	WHERE substr(email, 1, 1) <> substr(lower(name), 1, 1);
+`
+
+const indexInvitations = `
+CREATE INDEX invitations_by_email ON invitations (organization_id, email BYTEWISE);
 `
