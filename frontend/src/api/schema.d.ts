@@ -8619,6 +8619,8 @@ export interface operations {
                 limit?: number;
                 /** @description nextCursor of the page before, asked for with the same sort. */
                 cursor?: string;
+                /** @description How the e-mail address begins. */
+                search?: string;
                 sort?: "createdAt" | "-createdAt";
                 /** @description Pending ones may have expired. */
                 status?: "pending" | "accepted" | "rejected" | "canceled";
