@@ -158,12 +158,17 @@ type ApplicationPath struct {
 
 type applicationResponse struct{ Body ApplicationDetail }
 
-func (h *Handler) getApplication(ctx context.Context, in *ApplicationPath) (*applicationResponse, error) {
-	ref, err := in.ID.text()
+// applicationNamed returns the application that a path or a query names: by its id, its slug or a client_id.
+func (h *Handler) applicationNamed(ctx context.Context, ref reference) (*store.Application, error) {
+	text, err := ref.text()
 	if err != nil {
 		return nil, err
 	}
-	a, err := h.Store.ApplicationByRef(ctx, ref)
+	return h.Store.ApplicationByRef(ctx, text)
+}
+
+func (h *Handler) getApplication(ctx context.Context, in *ApplicationPath) (*applicationResponse, error) {
+	a, err := h.applicationNamed(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}

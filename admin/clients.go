@@ -57,11 +57,7 @@ type ClientList struct {
 type clientListResponse struct{ Body ClientList }
 
 func (h *Handler) listClients(ctx context.Context, in *ApplicationPath) (*clientListResponse, error) {
-	ref, err := in.ID.text()
-	if err != nil {
-		return nil, err
-	}
-	a, err := h.Store.ApplicationByRef(ctx, ref)
+	a, err := h.applicationNamed(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -189,11 +185,7 @@ func (h *Handler) getClient(ctx context.Context, in *ClientPath) (*clientRespons
 
 // client returns the client that a path names. Another application's is unknown here.
 func (h *Handler) client(ctx context.Context, in *ClientPath) (*store.Client, error) {
-	ref, err := in.ID.text()
-	if err != nil {
-		return nil, err
-	}
-	a, err := h.Store.ApplicationByRef(ctx, ref)
+	a, err := h.applicationNamed(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -78,11 +78,7 @@ func (h *Handler) listDeliveries(ctx context.Context, in *listDeliveriesRequest)
 	if err := bad.err(); err != nil {
 		return nil, err
 	}
-	ref, err := in.ID.text()
-	if err != nil {
-		return nil, err
-	}
-	a, err := h.Store.ApplicationByRef(ctx, ref)
+	a, err := h.applicationNamed(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -100,15 +96,11 @@ type DeliveryPath struct {
 }
 
 func (h *Handler) getDelivery(ctx context.Context, in *DeliveryPath) (*deliveryDetailResponse, error) {
-	ref, err := in.ID.text()
-	if err != nil {
-		return nil, err
-	}
 	id, err := in.DeliveryID.text()
 	if err != nil {
 		return nil, err
 	}
-	a, err := h.Store.ApplicationByRef(ctx, ref)
+	a, err := h.applicationNamed(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}

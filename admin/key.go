@@ -79,11 +79,7 @@ func (h *Handler) atKey(ctx context.Context, in *KeyPath) (applicationID, key st
 	if key, err = in.Key.text(); err != nil {
 		return "", "", err
 	}
-	ref, err := in.ID.text()
-	if err != nil {
-		return "", "", err
-	}
-	a, err := h.Store.ApplicationByRef(ctx, ref)
+	a, err := h.applicationNamed(ctx, in.ID)
 	if err != nil {
 		return "", "", err
 	}
@@ -103,11 +99,7 @@ func (h *Handler) keyQuery(ctx context.Context, in *listKeysRequest) (store.KeyQ
 	if err := bad.err(); err != nil {
 		return store.KeyQuery{}, err
 	}
-	ref, err := in.ID.text()
-	if err != nil {
-		return store.KeyQuery{}, err
-	}
-	a, err := h.Store.ApplicationByRef(ctx, ref)
+	a, err := h.applicationNamed(ctx, in.ID)
 	if err != nil {
 		return store.KeyQuery{}, err
 	}

@@ -134,11 +134,7 @@ func (h *Handler) countedApplication(ctx context.Context, ref reference) (string
 	if ref == "" {
 		return "", nil
 	}
-	text, err := ref.text()
-	if err != nil {
-		return "", err
-	}
-	application, err := h.Store.ApplicationByRef(ctx, text)
+	application, err := h.applicationNamed(ctx, ref)
 	if err != nil {
 		return "", err
 	}

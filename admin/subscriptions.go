@@ -112,11 +112,7 @@ func (h *Handler) getOrganizationPlan(ctx context.Context, in *OrganizationAppli
 		return nil, err
 	}
 	who := store.Subscriber{OrganizationID: organization.ID}
-	text, err := in.AppID.text()
-	if err != nil {
-		return nil, err
-	}
-	a, err := h.Store.ApplicationByRef(ctx, text)
+	a, err := h.applicationNamed(ctx, in.AppID)
 	if err != nil {
 		return nil, err
 	}

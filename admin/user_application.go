@@ -26,11 +26,7 @@ func (h *Handler) acting(ctx context.Context, in *UserApplicationPath, organizat
 	if err != nil {
 		return nil, nil, "", err
 	}
-	ref, err := in.AppID.text()
-	if err != nil {
-		return nil, nil, "", err
-	}
-	if a, err = h.Store.ApplicationByRef(ctx, ref); err != nil {
+	if a, err = h.applicationNamed(ctx, in.AppID); err != nil {
 		return nil, nil, "", err
 	}
 	if user, err = h.Store.UserByID(ctx, id); err != nil {

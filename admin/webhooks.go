@@ -60,11 +60,7 @@ func (h *Handler) showWebhook(w *store.Webhook) Webhook {
 type webhookResponse struct{ Body Webhook }
 
 func (h *Handler) getWebhook(ctx context.Context, in *ApplicationPath) (*webhookResponse, error) {
-	ref, err := in.ID.text()
-	if err != nil {
-		return nil, err
-	}
-	a, err := h.Store.ApplicationByRef(ctx, ref)
+	a, err := h.applicationNamed(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
