@@ -161,9 +161,8 @@ func (r *counterRows) columns() []any {
 		r.totalWhole, r.totalMicros, r.chargedWhole, r.chargedMicros, r.count, r.first, r.last, r.bits}
 }
 
-var countersByID = many(`SELECT `+selectedCounter+` FROM @rows CROSS JOIN consumption_counters AS c
- WHERE c.application_id = x.application_id AND c.user_id = x.user_id AND c.organization_id = x.organization_id
- AND c.period = x.period AND c.starts_at = x.starts_at AND c.key = x.key`, 0,
+var countersByID = many(`SELECT `+selectedCounter+` FROM @rows `+join("CROSS", "consumption_counters", "c", `c.application_id = x.application_id AND c.user_id = x.user_id
+ AND c.organization_id = x.organization_id AND c.period = x.period AND c.starts_at = x.starts_at AND c.key = x.key`), 0,
 	counterRowColumns[:7]...)
 
 const selectedCounter = "c.application_id, c.user_id, c.organization_id, c.period, c.starts_at, c.key, c.total_whole, c.total_micros, " +
@@ -223,9 +222,8 @@ func (c *ConsumptionCounter) reaches(t time.Time) bool {
 
 var historyOf = many(`SELECT x.n, CAST(sum(b.total_whole) AS bigint), CAST(sum(b.total_micros) AS bigint),
  CAST(sum(b.charged_whole) AS bigint), CAST(sum(b.charged_micros) AS bigint), CAST(sum(b.count) AS bigint), min(b.first_at), max(b.last_at)
- FROM @rows CROSS JOIN consumption_buckets AS b
- WHERE b.application_id = x.application_id AND b.user_id = x.user_id AND b.organization_id = x.organization_id AND b.key = x.key
- AND b.starts_at >= x.starts_at AND b.starts_at < x.ends_at GROUP BY x.n`, 0,
+ FROM @rows `+join("CROSS", "consumption_buckets", "b", `b.application_id = x.application_id AND b.user_id = x.user_id
+ AND b.organization_id = x.organization_id AND b.key = x.key AND b.starts_at >= x.starts_at AND b.starts_at < x.ends_at`)+" GROUP BY x.n", 0,
 	"n bigint", "application_id text", "user_id text", "organization_id text", "key text", "starts_at timestamptz", "ends_at timestamptz")
 
 // HistoryOf returns what the buckets hold of each counter's period. Periods without use are left out.

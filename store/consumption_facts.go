@@ -55,10 +55,10 @@ var consumerFacts = many(`SELECT y.n, y.user_found, y.organization_found, y.plan
  AND r.account_user_id = x.user_id AND r.account_organization_id = '' AND r.state = 'open' AND r.expires_at > $1 LIMIT 1) IS NOT NULL
  OR x.organization_id <> '' AND (SELECT 1 FROM consumption_reservations AS r WHERE r.application_id = x.application_id
  AND r.account_user_id = '' AND r.account_organization_id = x.organization_id AND r.state = 'open' AND r.expires_at > $1 LIMIT 1) IS NOT NULL AS reserving
- FROM @rows LEFT JOIN subscriptions AS theirs ON theirs.organization_id = x.organization_id AND theirs.application_id = x.application_id
- AND theirs.starts_at <= $1 AND (theirs.ends_at IS NULL OR theirs.ends_at > $1)
- LEFT JOIN subscriptions AS own ON own.user_id = x.user_id AND own.application_id = x.application_id
- AND own.starts_at <= $1 AND (own.ends_at IS NULL OR own.ends_at > $1)) AS z) AS y`, 1,
+ FROM @rows `+join("LEFT", "subscriptions", "theirs", `theirs.organization_id = x.organization_id AND theirs.application_id = x.application_id
+ AND theirs.starts_at <= $1 AND (theirs.ends_at IS NULL OR theirs.ends_at > $1)`)+`
+ `+join("LEFT", "subscriptions", "own", `own.user_id = x.user_id AND own.application_id = x.application_id
+ AND own.starts_at <= $1 AND (own.ends_at IS NULL OR own.ends_at > $1)`)+") AS z) AS y", 1,
 	"n bigint", "application_id text", "user_id text", "organization_id text")
 
 // ConsumerFacts returns the facts of each of who, in their order, as EffectivePlan finds them, in one statement.
@@ -135,10 +135,9 @@ func (r *accountRows) columns() []any { return []any{r.applications, r.users, r.
 // A RecordKey names a record by its idempotency key.
 type RecordKey struct{ ApplicationID, IdempotencyKey string }
 
-// SQLite keeps the order of a CROSS JOIN: the rows first.
 var recordsByKey = many(`SELECT r.application_id, r.idempotency_key, r.id, r.user_id, r.organization_id, r.key, r.whole, r.micros, r.answer
- FROM @rows CROSS JOIN consumption_records AS r
- WHERE r.application_id = x.application_id AND r.idempotency_key = x.idempotency_key AND r.idempotency_key <> ''`, 0,
+ FROM @rows `+join("CROSS", "consumption_records", "r",
+	"r.application_id = x.application_id AND r.idempotency_key = x.idempotency_key AND r.idempotency_key <> ''"), 0,
 	"application_id text", "idempotency_key text")
 
 // RecordsByKey returns as much of those records that exist as tells a repetition from another use, and the answer.

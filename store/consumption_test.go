@@ -209,3 +209,16 @@ func TestRecordsAreReadBackAsWritten(t *testing.T) {
 		}
 	})
 }
+
+// A statement is planned when the first uses are recorded, and the plan stays until autovacuum comes by: what is quickest while the
+// ledger is empty must not read it to its end when it is large.
+func TestUsageIsLookedUpByIndexFromTheStart(t *testing.T) {
+	installed(t, func(f *fixture) {
+		if f.Dialect() == "sqlite" {
+			return // the order of the joins is in the words, and TestConsumptionStatementsUseIndexes looks at it
+		}
+		for name, statement := range store.UsageLookups() {
+			require.NotContains(f, f.plan(statement, ""), "Seq Scan", name)
+		}
+	})
+}

@@ -67,3 +67,11 @@ func (s *Store) AuthorizationCodeBySignature(ctx context.Context, signature []by
 	}
 	return c, err
 }
+
+// UsageLookups are the statements of usage that look rows up, for PostgreSQL.
+func UsageLookups() map[string]string {
+	return map[string]string{
+		"facts": consumerFacts.postgres, "records": recordsByKey.postgres, "counters": countersByID.postgres, "history": historyOf.postgres,
+		"reserved": reservedOf.postgres,
+	}
+}

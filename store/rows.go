@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -25,11 +26,26 @@ func many(query string, others int, columns ...string) manyStatement {
 		extracts[i] = fmt.Sprintf("value ->> %d AS %s", i, name)
 	}
 	return manyStatement{
-		sqlite: strings.Replace(query, "@rows", fmt.Sprintf("(SELECT %s FROM json_each($%d)) AS x", strings.Join(extracts, ", "), others+1), 1),
-		postgres: strings.Replace(query, "@rows", fmt.Sprintf("unnest(%s) AS x (%s)",
+		sqlite: strings.Replace(joins.ReplaceAllString(query, "$1"), "@rows", fmt.Sprintf("(SELECT %s FROM json_each($%d)) AS x", strings.Join(extracts, ", "), others+1), 1),
+		postgres: strings.Replace(joins.ReplaceAllString(query, "$2"), "@rows", fmt.Sprintf("unnest(%s) AS x (%s)",
 			strings.Join(arrays, ", "), strings.Join(names, ", ")), 1),
 	}
 }
+
+// join joins a table, by its alias, to the rows of a statement of many. Each row looks its own up in an index. PostgreSQL, left to
+// itself, reads a table that was small when it planned, on this connection, to its end; it has no better plan until autovacuum comes by,
+// and a ledger is large by then. It does not see through OFFSET. SQLite keeps the order of a CROSS JOIN and of a LEFT one.
+func join(kind, table, alias, condition string) string {
+	end := ""
+	if kind == "LEFT" {
+		end = " ON true"
+	}
+	return fmt.Sprintf("@{%[1]s JOIN %[2]s AS %[3]s ON %[4]s@|%[1]s JOIN LATERAL (SELECT %[3]s.* FROM %[2]s AS %[3]s WHERE %[4]s OFFSET 0) AS %[3]s%[5]s@}",
+		kind, table, alias, condition, end)
+}
+
+// joins finds what join wrote: SQLite's words, and PostgreSQL's.
+var joins = regexp.MustCompile(`(?s)@\{(.*?)@\|(.*?)@\}`)
 
 // queryMany runs a statement of many for the rows, given as a list for each column: []string, []int64, []bool, []time.Time or
 // []*time.Time. It calls scan for each row of the result.
