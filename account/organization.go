@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -237,7 +236,7 @@ func checkOrganization(p store.OrganizationPatch) error {
 			faults["name"] = "This field is required."
 		case utf8.RuneCountInString(*p.Name) > maxOrganizationName:
 			faults["name"] = "This must have at most 100 characters."
-		case !printable(*p.Name):
+		case !store.Printable(*p.Name):
 			faults["name"] = "This must not have control characters."
 		}
 	}
@@ -261,14 +260,6 @@ func checkOrganization(p store.OrganizationPatch) error {
 		return problem.Invalid(faults)
 	}
 	return nil
-}
-
-// printable refuses what PostgreSQL cannot keep, and what turns the direction of text around where people pick an
-// organization, so that a name reads as another.
-func printable(text string) bool {
-	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool {
-		return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)
-	})
 }
 
 func patchOrganization(o *store.Organization, p store.OrganizationPatch) {

@@ -314,7 +314,7 @@ type reference string
 
 // text refuses, as unknown, what no id, slug or client_id can be and what a database would choke on.
 func (r reference) text() (string, error) {
-	if !printable(string(r)) {
+	if !store.Printable(string(r)) {
 		return "", store.ErrNotFound
 	}
 	return string(r), nil

@@ -40,7 +40,7 @@ func (in *AuditFilter) query() (store.AuditQuery, faults) {
 		"actorId": in.ActorID, "action": in.Action, "targetType": in.TargetType, "targetId": in.TargetID,
 		"applicationId": in.ApplicationID, "organizationId": in.OrganizationID,
 	} {
-		if !printable(text) {
+		if !store.Printable(text) {
 			bad.add("query."+field, "This has control characters: remove them.")
 		}
 	}

@@ -351,7 +351,7 @@ func (p *proposal) take(value json.RawMessage) string {
 		if length := utf8.RuneCountInString(text); length > maxFeatureText {
 			return fmt.Sprintf("The text has %d characters, and %d at most are possible.", length, maxFeatureText)
 		}
-		if !printable(text) {
+		if !store.Printable(text) {
 			return "The text has invisible control characters: remove them."
 		}
 		value, _ = json.Marshal(text) // never fails; escapes that stand for nothing are gone

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -17,8 +16,6 @@ import (
 )
 
 const maxDescription = 500
-
-var keyPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_.:-]{0,63}$`)
 
 var errKeyTaken = func() error {
 	e := problem.New(http.StatusConflict, "KEY_TAKEN", "The application has this key already. Choose another one, or change what has it.")
@@ -127,7 +124,7 @@ func (f faults) keyValues(key, name, description string) {
 }
 
 func keyFault(key string) string {
-	if !keyPattern.MatchString(key) {
+	if !store.IsKey(key) {
 		return "Use 1 to 64 lower-case letters, digits and _ . : - for a key, beginning with a letter or digit."
 	}
 	return ""
@@ -137,7 +134,7 @@ func descriptionFault(description string) string {
 	switch length := utf8.RuneCountInString(description); {
 	case length > maxDescription:
 		return fmt.Sprintf("The description has %d characters, and %d at most are possible.", length, maxDescription)
-	case !printable(description):
+	case !store.Printable(description):
 		return "The description has invisible control characters: remove them."
 	}
 	return ""

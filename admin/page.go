@@ -45,7 +45,7 @@ func (in *PageRequest) paging(sort string) (store.Paging, faults) {
 
 // search checks what a list is searched for.
 func (f faults) search(text string) {
-	if !printable(text) {
+	if !store.Printable(text) {
 		f.add("query.search", "The search has control characters: remove them.")
 	}
 }
@@ -112,7 +112,7 @@ func position(raw, sort, column string) (*store.Position, error) {
 	var c cursor
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&c); err != nil || c.Sort != sort || !printable(c.ID) || !printable(c.Value) {
+	if err := decoder.Decode(&c); err != nil || c.Sort != sort || !store.Printable(c.ID) || !store.Printable(c.Value) {
 		return nil, errCursor
 	}
 	if _, err := decoder.Token(); err != io.EOF {

@@ -201,7 +201,7 @@ func (f PolicyFault) String() string {
 
 // visible keeps what a file says from moving the cursor of a terminal, or turning its text around.
 func visible(r rune) rune {
-	if printable(string(r)) {
+	if store.Printable(string(r)) {
 		return r
 	}
 	return '?'

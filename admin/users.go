@@ -313,7 +313,7 @@ type disableUserRequest struct {
 // Resolve reports what the schema cannot know together with what it finds.
 func (in *disableUserRequest) Resolve(huma.Context) []error {
 	f := faults{}
-	if in.Body != nil && !printable(in.Body.Reason) {
+	if in.Body != nil && !store.Printable(in.Body.Reason) {
 		f.add("reason", "The reason has invisible control characters: remove them.")
 	}
 	return f.findings(struct{}{})

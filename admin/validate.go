@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -61,7 +60,7 @@ func (f faults) err() error {
 
 // named checks what names another object outside of a path: what a database would choke on is no id.
 func (f faults) named(field, ref string) {
-	if !printable(ref) {
+	if !store.Printable(ref) {
 		f.add(field, "This has control characters: remove them.")
 	}
 }
@@ -215,18 +214,10 @@ func nameFault(name string) string {
 		return "Give it a name."
 	case length > maxName:
 		return fmt.Sprintf("The name has %d characters, and %d at most are possible.", length, maxName)
-	case !printable(name):
+	case !store.Printable(name):
 		return "The name has invisible control characters: remove them."
 	}
 	return ""
-}
-
-// printable refuses what a database cannot keep (NUL, broken UTF-8) and what turns the direction of text on a consent
-// screen around, so that a name reads as another.
-func printable(text string) bool {
-	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool {
-		return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)
-	})
 }
 
 func slugFault(slug string) string {

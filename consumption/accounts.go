@@ -28,7 +28,7 @@ type OrganizationPath struct {
 // not anything of it is there.
 func (h *Handler) personAccount(ctx context.Context, in *PersonPath, organizationID string) (store.Account, error) {
 	r := requesterIn(ctx)
-	if !printable(in.UserID) || !printable(organizationID) {
+	if !store.Printable(in.UserID) || !store.Printable(organizationID) {
 		return store.Account{}, errUserNotFound
 	}
 	if !r.Administrator && !r.machine() {
@@ -51,7 +51,7 @@ func (h *Handler) personAccount(ctx context.Context, in *PersonPath, organizatio
 // organizationAccount does so for an organization as a whole.
 func (h *Handler) organizationAccount(ctx context.Context, in *OrganizationPath) (store.Account, error) {
 	r := requesterIn(ctx)
-	if !printable(in.OrganizationID) {
+	if !store.Printable(in.OrganizationID) {
 		return store.Account{}, errOrganizationNotFound
 	}
 	if !r.Administrator && !r.machine() {
@@ -85,7 +85,7 @@ func (h *Handler) applicationFor(ctx context.Context, r *requester, ref string) 
 		}
 		return r.application, err
 	}
-	if !printable(ref) {
+	if !store.Printable(ref) {
 		return nil, errApplicationNotFound
 	}
 	a, err := h.Store.ApplicationByRef(ctx, ref)

@@ -194,7 +194,7 @@ func (h *Handler) names(ctx context.Context, ref string, a *store.Application) (
 	if ref == a.ID || ref == a.Slug {
 		return true, nil
 	}
-	if !printable(ref) {
+	if !store.Printable(ref) {
 		return false, nil
 	}
 	other, err := h.Tokens.ApplicationOf(ctx, ref)

@@ -88,7 +88,7 @@ type ReservationPath struct {
 }
 
 func (in *ReservationPath) id() (string, error) {
-	if !printable(in.ID) {
+	if !store.Printable(in.ID) {
 		return "", errReservationNotFound
 	}
 	return in.ID, nil

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -25,10 +24,7 @@ const (
 	maxIdempotencyKey = 255
 )
 
-var (
-	keyPattern         = regexp.MustCompile(`^[a-z0-9][a-z0-9_.:-]{0,63}$`)
-	idempotencyPattern = regexp.MustCompile(`^[\x21-\x7e]{1,255}$`)
-)
+var idempotencyPattern = regexp.MustCompile(`^[\x21-\x7e]{1,255}$`)
 
 // faults collects what is wrong: a sentence per field that says how to mend it. The first one about a field stays.
 type faults map[string]string
@@ -63,13 +59,13 @@ func (f faults) required(field, value string) {
 
 // named checks what names something: what a database would choke on is no id.
 func (f faults) named(field, ref string) {
-	if !printable(ref) {
+	if !store.Printable(ref) {
 		f.add(field, "This has control characters: remove them.")
 	}
 }
 
 func (f faults) key(field, key string) {
-	if !keyPattern.MatchString(key) {
+	if !store.IsKey(key) {
 		f.add(field, "Use 1 to 64 lower-case letters, digits and _ . : - for a key, beginning with a letter or digit.")
 	}
 }
@@ -78,13 +74,6 @@ func (f faults) idempotencyKey(field, key string) {
 	if key != "" && !idempotencyPattern.MatchString(key) {
 		f.add(field, fmt.Sprintf("Use 1 to %d visible ASCII characters without spaces.", maxIdempotencyKey))
 	}
-}
-
-// printable refuses what a database cannot keep (NUL, broken UTF-8) and what turns the direction of text around.
-func printable(text string) bool {
-	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool {
-		return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)
-	})
 }
 
 // A Quantity is an amount as a request sends it: a number, or text that is one. It stays raw until it is read, so that nothing is
