@@ -7,6 +7,14 @@ func (s *Service) Running() bool {
 	return s.queue.lines != nil
 }
 
+// Taken reports whether somebody is recorded, and all that came is in the hands of a worker.
+func (s *Service) Taken() bool {
+	s.queue.places.mu.Lock()
+	recorded := len(s.queue.places.of) > 0
+	s.queue.places.mu.Unlock()
+	return recorded && s.Waiting() == 0
+}
+
 // Waiting is how many uses wait for a transaction.
 func (s *Service) Waiting() int64 { return s.queue.waiting.all() }
 

@@ -9,6 +9,7 @@ import (
 	"math/big"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -115,6 +116,27 @@ func working(ctx context.Context, fn func(), services ...*consumption.Service) {
 	fn()
 	stop()
 	running.Wait()
+}
+
+// stalled runs fn while nothing can be written to SQLite, and the worker is at a transaction already: what is recorded waits.
+func (r *recorder) stalled(fn func()) {
+	r.Helper()
+	var first sync.WaitGroup
+	require.NoError(r, r.store.Tx(r.Context(), func(context.Context) error { // holds SQLite's one write lock
+		first.Go(func() { r.record(r.use("1", by("cid"))) })
+		eventually(r, r.Taken)
+		fn()
+		return nil
+	}))
+	first.Wait()
+}
+
+// eventually waits for what others do, but not for ever.
+func eventually(t require.TestingT, done func() bool) {
+	for end := time.Now().Add(time.Minute); !done(); {
+		require.True(t, time.Now().Before(end), "it did not happen within a minute")
+		runtime.Gosched()
+	}
 }
 
 func amount(t require.TestingT, text string) store.Amount {
@@ -453,35 +475,29 @@ func TestCallerWhoLeaves(t *testing.T) {
 
 // More than can be queued is refused at once, and not after the database has had its time.
 func TestBusy(t *testing.T) {
-	clock := &atomic.Int64{}
-	r := newRecorder(t, storetest.NewSQLiteURL(t), clock)
-	refused := atomic.Int64{}
+	r := newRecorder(t, storetest.NewSQLiteURL(t), &atomic.Int64{})
+	batch := slices.Repeat([]consumption.Usage{r.use("1")}, 500)
 	working(t.Context(), func() {
-		ready := make(chan struct{})
-		require.NoError(t, r.store.Tx(t.Context(), func(context.Context) error { // holds SQLite's one write lock
-			var running sync.WaitGroup
-			batch := make([]consumption.Usage, 500)
-			for i := range batch {
-				batch[i] = r.use("1")
-			}
-			ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		r.stalled(func() {
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			busy := make(chan struct{}, 40)
 			for range 40 {
 				running.Go(func() {
-					_, err := r.Record(ctx, r.caller, batch)
-					if codeOf(err) == "CONSUMPTION_BUSY" {
-						if refused.Add(1) == 19 { // twenty wait, and perhaps one is being written already
-							close(ready)
-						}
+					if _, err := r.Record(ctx, r.caller, batch); codeOf(err) == "CONSUMPTION_BUSY" {
+						busy <- struct{}{}
 					}
 				})
 			}
-			<-ready
-			cancel()
-			running.Wait()
-			return nil
-		}))
+			for range 20 { // an application may have half of the room, so the other twenty wait
+				<-busy
+			}
+			eventually(t, func() bool { return r.Waiting() == 10_000 })
+		})
+		running.Wait()
 	}, r.Service)
-	assert.Equal(t, strconv.FormatInt((40-refused.Load())*500, 10), r.total(), "what waited is written before Run returns")
+	assert.Equal(t, "10000", r.total(), "what waited is written before Run returns")
 }
 
 // One application that sends more than can be recorded must not take the room of all others (CWE-770): they would be told that the
@@ -491,37 +507,28 @@ func TestOneApplicationDoesNotFillTheQueue(t *testing.T) {
 	app := &store.Application{Slug: "other", Name: "other"}
 	require.NoError(t, r.store.CreateApplication(t.Context(), app))
 	other := consumption.Caller{ApplicationID: app.ID, ClientID: "other-service"}
-	batch := make([]consumption.Usage, 500)
-	for i := range batch {
-		batch[i] = r.use("1")
-	}
-	var running sync.WaitGroup
-	ctx, leave := context.WithCancel(t.Context())
+	batch := slices.Repeat([]consumption.Usage{r.use("1")}, 500)
 	working(t.Context(), func() {
-		require.NoError(t, r.store.Tx(t.Context(), func(context.Context) error { // holds SQLite's one write lock
-			full := make(chan struct{})
-			var once sync.Once
-			for range 50 {
+		var running sync.WaitGroup
+		r.stalled(func() {
+			for range 20 {
 				running.Go(func() {
-					if _, err := r.Record(ctx, r.caller, batch); codeOf(err) == "CONSUMPTION_BUSY" {
-						once.Do(func() { close(full) })
-					}
+					_, err := r.Record(t.Context(), r.caller, batch)
+					assert.NoError(t, err)
 				})
 			}
-			<-full
-			_, err := r.Reserve(t.Context(), r.caller, r.use("1"), time.Minute)
-			require.Equal(t, "CONSUMPTION_BUSY", codeOf(err))
+			eventually(t, func() bool { return r.WaitingOf(r.caller.ApplicationID) == 10_000 })
+			_, err := r.Record(t.Context(), r.caller, batch)
+			assert.Equal(t, "CONSUMPTION_BUSY", codeOf(err))
+			_, err = r.Reserve(t.Context(), r.caller, r.use("1"), time.Minute)
+			assert.Equal(t, "CONSUMPTION_BUSY", codeOf(err))
 			running.Go(func() {
 				out, err := r.Record(t.Context(), other, batch)
 				assert.NoError(t, err)
 				assert.Len(t, out, len(batch))
 			})
-			for r.WaitingOf(app.ID) == 0 && !t.Failed() {
-				runtime.Gosched()
-			}
-			return nil
-		}))
-		leave()
+			eventually(t, func() bool { return r.WaitingOf(app.ID) == 500 })
+		})
 		running.Wait()
 	}, r.Service)
 	assert.Zero(t, r.Waiting())
@@ -536,9 +543,9 @@ func TestOneWhoIsRefusedCostsLittle(t *testing.T) {
 		r.caller.ApplicationID, store.Epoch)
 	const callers = 128
 	ctx, calls := storetest.Trace(t.Context())
-	var running sync.WaitGroup
 	working(ctx, func() {
-		require.NoError(t, r.store.Tx(t.Context(), func(context.Context) error { // holds SQLite's one write lock
+		var running sync.WaitGroup
+		r.stalled(func() {
 			for i := range callers {
 				running.Go(func() {
 					if i == 50 {
@@ -548,11 +555,8 @@ func TestOneWhoIsRefusedCostsLittle(t *testing.T) {
 					}
 				})
 			}
-			for r.Waiting() < callers-1 { // the first one may be taken already
-				runtime.Gosched()
-			}
-			return nil
-		}))
+			eventually(t, func() bool { return r.Waiting() == callers })
+		})
 		running.Wait()
 	}, r.Service)
 	assert.Equal(t, strconv.Itoa(callers-1), r.total(by("bob")))
