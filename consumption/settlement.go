@@ -110,17 +110,18 @@ func (w *settlement) read(ctx context.Context) error {
 			}
 		}
 	}
-	facts, err := w.store.ConsumerFacts(ctx, who, w.now)
+	if w.requests[0].reserving != nil {
+		keys = nil // it has one of its own
+	}
+	facts, earlier, err := w.store.FactsAndRecords(ctx, who, keys, w.now)
 	if err != nil {
 		return err
 	}
 	for i := range facts {
 		w.facts[who[i]] = &facts[i]
 	}
-	if len(keys) > 0 && w.requests[0].reserving == nil {
-		w.earlier, err = w.store.RecordsByKey(ctx, keys)
-	}
-	return err
+	w.earlier = earlier
+	return nil
 }
 
 // prepare finds out who is charged for each use, and against which limit.

@@ -17,8 +17,8 @@ import (
 func statements(calls *storetest.Calls) (list []string) {
 	for _, sql := range calls.SQL() {
 		name := strings.ToUpper(strings.Fields(sql)[0])
-		for _, table := range []string{"plans", "counters", "buckets", "records", "reservations"} {
-			if strings.Contains(sql, "consumption_"+table) || table == "plans" && strings.Contains(sql, " plans ") {
+		for _, table := range []string{"facts", "counters", "buckets", "records", "reservations"} {
+			if strings.Contains(sql, "consumption_"+table) || table == "facts" && strings.Contains(sql, "policy_version") {
 				name += " " + table
 				break
 			}
@@ -32,6 +32,7 @@ func statements(calls *storetest.Calls) (list []string) {
 func TestStatementsOfEachPath(t *testing.T) {
 	eachRecorder(t, func(r *recorder) {
 		r.plan("free", "10", store.PeriodMonth, false, byDefault)
+		r.record(r.use("1", by("cid"))) // from now on it is known what the plans are
 		record := func(uses ...consumption.Usage) func(ctx context.Context) {
 			return func(ctx context.Context) {
 				_, err := r.Record(ctx, r.caller, uses)
@@ -45,21 +46,21 @@ func TestStatementsOfEachPath(t *testing.T) {
 			do   func(ctx context.Context)
 			want []string
 		}{
-			{"the first use", record(r.use("1")), path(append([]string{"SELECT plans"}, write...)...)},
-			{"soft", record(r.use("1")), path(append([]string{"SELECT plans"}, write...)...)},
-			{"for an organization", record(r.use("1", r.forAcme)), path(append([]string{"SELECT plans"}, write...)...)},
-			{"a batch", record(r.use("1"), r.use("1", by("bob")), r.use("1", r.forAcme)), path(append([]string{"SELECT plans"}, write...)...)},
-			{"with an idempotency key", record(r.use("1", under("k"))), path(append([]string{"SELECT plans", "SELECT records"}, write...)...)},
-			{"repeated", record(r.use("1", under("k"))), path("SELECT plans", "SELECT records")},
-			{"enforced", record(r.use("1", enforced, by("bob"))), path(append([]string{"SELECT plans", "INSERT counters", "SELECT reservations"}, write...)...)},
+			{"the first use", record(r.use("1")), path(append([]string{"SELECT facts"}, write...)...)},
+			{"soft", record(r.use("1")), path(append([]string{"SELECT facts"}, write...)...)},
+			{"for an organization", record(r.use("1", r.forAcme)), path(append([]string{"SELECT facts"}, write...)...)},
+			{"a batch", record(r.use("1"), r.use("1", by("bob")), r.use("1", r.forAcme)), path(append([]string{"SELECT facts"}, write...)...)},
+			{"with an idempotency key", record(r.use("1", under("k"))), path(append([]string{"SELECT facts", "SELECT records"}, write...)...)},
+			{"repeated", record(r.use("1", under("k"))), path("SELECT facts", "SELECT records")},
+			{"enforced", record(r.use("1", enforced, by("bob"))), path(append([]string{"SELECT facts", "INSERT counters", "SELECT reservations"}, write...)...)},
 			{"refused", func(ctx context.Context) {
 				_, err := r.Record(ctx, r.caller, []consumption.Usage{r.use("11", enforced)})
 				require.Error(r, err)
-			}, path("SELECT plans", "INSERT counters", "SELECT reservations")},
+			}, path("SELECT facts", "INSERT counters", "SELECT reservations")},
 			{"check", func(ctx context.Context) {
 				_, _, err := r.Check(ctx, r.caller.ApplicationID, r.use("1"))
 				require.NoError(r, err)
-			}, []string{"SELECT plans", "SELECT counters"}},
+			}, []string{"SELECT facts", "SELECT counters"}},
 		} {
 			ctx, calls := storetest.Trace(r.Context())
 			tt.do(ctx)

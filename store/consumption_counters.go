@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
@@ -90,7 +89,7 @@ func (c *ConsumptionCounter) targets() []any {
 func (s *Store) AddToCounters(ctx context.Context, tallies map[CounterID]Tally) (map[CounterID]*ConsumptionCounter, error) {
 	rows := newCounterRows(tallies)
 	out := make(map[CounterID]*ConsumptionCounter, len(tallies))
-	err := s.queryMany(ctx, addToCounters, nil, rows.columns(), func(row *sql.Rows) error {
+	err := s.queryMany(ctx, addToCounters, nil, rows.columns(), func(row scanner) error {
 		var c ConsumptionCounter
 		err := row.Scan(c.targets()...)
 		out[c.CounterID] = &c
@@ -116,10 +115,9 @@ var addToExisting = many(`UPDATE consumption_counters AS c SET `+adding("x")+` F
 
 // AddToExistingCounters adds to those of the counters that exist. Their heads must be held.
 func (s *Store) AddToExistingCounters(ctx context.Context, tallies map[CounterID]Tally) error {
-	if _, err := s.execMany(ctx, addToExisting, nil, newCounterRows(tallies).columns()); err != nil {
+	return s.execMany(ctx, addToExisting, nil, newCounterRows(tallies).columns(), func(err error) error {
 		return fmt.Errorf("add to counters: %w", tooLarge(err))
-	}
-	return nil
+	})
 }
 
 // counterRows are counters with what is added to them as rows of a statement of many.
@@ -177,7 +175,7 @@ func (s *Store) Counters(ctx context.Context, ids []CounterID) (map[CounterID]*C
 	}
 	rows := newCounterRows(wanted)
 	found := map[CounterID]*ConsumptionCounter{}
-	err := s.queryMany(ctx, countersByID, nil, rows.columns()[:7], func(row *sql.Rows) error {
+	err := s.queryMany(ctx, countersByID, nil, rows.columns()[:7], func(row scanner) error {
 		var c ConsumptionCounter
 		err := row.Scan(c.targets()...)
 		found[c.CounterID] = &c
@@ -236,7 +234,7 @@ func (s *Store) HistoryOf(ctx context.Context, ids []CounterID) (map[CounterID]T
 		starts[i], ends[i] = PeriodAt(id.Period, id.StartsAt)
 	}
 	out := map[CounterID]Tally{}
-	err := s.queryMany(ctx, historyOf, nil, append(append([]any{rows.n}, rows.columns()...), keys, starts, ends), func(row *sql.Rows) error {
+	err := s.queryMany(ctx, historyOf, nil, append(append([]any{rows.n}, rows.columns()...), keys, starts, ends), func(row scanner) error {
 		var n int
 		var t Tally
 		err := row.Scan(&n, &t.Total.whole, &t.Total.micros, &t.Charged.whole, &t.Charged.micros, &t.Count, moment{&t.FirstAt}, moment{&t.LastAt})
@@ -265,10 +263,9 @@ func (s *Store) ResetCounters(ctx context.Context, ids []CounterID, now time.Tim
 	for _, id := range ids {
 		tallies[id] = Tally{}
 	}
-	if _, err := s.execMany(ctx, resetCounters, []any{now}, newCounterRows(tallies).columns()[:7]); err != nil {
+	return s.execMany(ctx, resetCounters, []any{now}, newCounterRows(tallies).columns()[:7], func(err error) error {
 		return fmt.Errorf("reset counters: %w", err)
-	}
-	return nil
+	})
 }
 
 // NotifyCounter notes that the thresholds up to percent were announced, and reports whether this call did it. The one
@@ -309,10 +306,9 @@ func (s *Store) AddToBuckets(ctx context.Context, tallies map[BucketID]Tally) er
 		r.periods, r.starts, r.keys = append(r.periods, id.Width), append(r.starts, id.StartsAt), append(r.keys, id.Key)
 		r.tally(tallies[id])
 	}
-	if _, err := s.execMany(ctx, addToBuckets, nil, r.columns()[:14]); err != nil {
+	return s.execMany(ctx, addToBuckets, nil, r.columns()[:14], func(err error) error {
 		return fmt.Errorf("add to history: %w", tooLarge(err))
-	}
-	return nil
+	})
 }
 
 // OtherPeriods returns what is counted beside a head, apart from one period.

@@ -10,8 +10,7 @@ import (
 var insertRecords = many(`INSERT INTO consumption_records (application_id, id, kind, client_id, user_id, organization_id, key, whole, micros,
  occurred_at, recorded_at, idempotency_key, metadata, answer)
  SELECT x.application_id, x.id, x.kind, x.client_id, x.user_id, x.organization_id, x.key, x.whole, x.micros,
- x.occurred_at, x.recorded_at, x.idempotency_key, x.metadata, x.answer FROM @rows WHERE true ORDER BY x.idempotency_key, x.id
- ON CONFLICT (application_id, idempotency_key) WHERE idempotency_key <> '' DO NOTHING`, 0,
+ x.occurred_at, x.recorded_at, x.idempotency_key, x.metadata, x.answer FROM @rows ORDER BY x.idempotency_key, x.id`, 0,
 	"application_id text", "id text", "kind text", "client_id text", "user_id text", "organization_id text", "key text", "whole bigint", "micros bigint",
 	"occurred_at timestamptz", "recorded_at timestamptz", "idempotency_key text", "metadata text", "answer text")
 
@@ -31,21 +30,14 @@ func (s *Store) InsertRecords(ctx context.Context, records []ConsumptionRecord) 
 		r := &records[i]
 		whole[i], micros[i], occurred[i], recorded[i] = r.Amount.whole, r.Amount.micros, r.OccurredAt, r.RecordedAt
 	}
-	written, err := s.execMany(ctx, insertRecords, nil, []any{
+	return s.execMany(ctx, insertRecords, nil, []any{
 		text(func(r *ConsumptionRecord) string { return r.ApplicationID }), text(func(r *ConsumptionRecord) string { return r.ID }),
 		text(func(r *ConsumptionRecord) string { return r.Kind }), text(func(r *ConsumptionRecord) string { return r.ClientID }),
 		text(func(r *ConsumptionRecord) string { return r.UserID }), text(func(r *ConsumptionRecord) string { return r.OrganizationID }),
 		text(func(r *ConsumptionRecord) string { return r.Key }), whole, micros, occurred, recorded,
 		text(func(r *ConsumptionRecord) string { return r.IdempotencyKey }), text(func(r *ConsumptionRecord) string { return r.Metadata }),
 		text(func(r *ConsumptionRecord) string { return r.Answer }),
-	})
-	if err == nil && written < int64(n) {
-		err = ErrConflict
-	}
-	if err != nil {
-		return fmt.Errorf("insert %d records: %w", n, err)
-	}
-	return nil
+	}, func(err error) error { return fmt.Errorf("insert %d records: %w", n, err) })
 }
 
 // RecordByID returns as much of a record of the application as RecordsByKey does, or ErrNotFound.

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"strings"
 	"time"
@@ -35,7 +34,7 @@ func (s *Store) RunningCounters(ctx context.Context, account Account, limit int,
 	}
 	args = append(args, limit)
 	found := map[CounterID]*ConsumptionCounter{}
-	err := s.queryRows(ctx, runningCounters, args, func(row *sql.Rows) error {
+	err := s.queryRows(ctx, runningCounters, args, func(row scanner) error {
 		var c ConsumptionCounter
 		err := row.Scan(c.targets()...)
 		found[c.CounterID] = &c
@@ -110,7 +109,7 @@ func (s *Store) ConsumptionInLedger(ctx context.Context, account Account, keys [
 
 func (s *Store) slices(ctx context.Context, m manyStatement, args []any, keys []string) ([]ConsumptionSlice, error) {
 	var out []ConsumptionSlice
-	err := s.queryMany(ctx, m, args, []any{keys}, func(row *sql.Rows) error {
+	err := s.queryMany(ctx, m, args, []any{keys}, func(row scanner) error {
 		var t ConsumptionSlice
 		err := row.Scan(&t.Key, instant{&t.StartsAt}, &t.Total.whole, &t.Total.micros, &t.Count, moment{&t.FirstAt}, moment{&t.LastAt})
 		t.Total = t.Total.Add(Amount{}) // the sum of millionths is carried here
@@ -157,7 +156,7 @@ func (s *Store) Ledger(ctx context.Context, q LedgerQuery, limit int, after *Led
 	query, args := q.statement(after)
 	args = append(args, limit+1)
 	page := &Page[ConsumptionRecord]{}
-	err := s.queryRows(ctx, fmt.Sprintf("%s LIMIT $%d", query, len(args)), args, func(row *sql.Rows) error {
+	err := s.queryRows(ctx, fmt.Sprintf("%s LIMIT $%d", query, len(args)), args, func(row scanner) error {
 		var r ConsumptionRecord
 		err := row.Scan(r.listed()...)
 		page.Items = append(page.Items, r)

@@ -92,7 +92,7 @@ func (s *Store) Reserved(ctx context.Context, balances []Balance, now time.Time)
 		keys[i] = b.Key
 	}
 	out := map[Balance]Amount{}
-	err := s.queryMany(ctx, reservedOf, []any{now}, append(append([]any{rows.n}, rows.columns()...), keys), func(row *sql.Rows) error {
+	err := s.queryMany(ctx, reservedOf, []any{now}, append(append([]any{rows.n}, rows.columns()...), keys), func(row scanner) error {
 		var n int
 		var whole, micros sql.NullInt64
 		err := row.Scan(&n, &whole, &micros)

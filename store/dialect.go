@@ -49,7 +49,7 @@ func openPostgres(o Options) (gorm.Dialector, *pool, error) {
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = 5 * time.Second // per host; a host that swallows packets would hold each request for minutes
 	}
-	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(readTimesAsUTC))
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(prepareConnection))
 	db.SetMaxOpenConns(o.MaxConnections)
 	db.SetMaxIdleConns(o.MaxConnections) // fewer would close and open connections all day under changing load
 	db.SetConnMaxLifetime(30 * time.Minute)
@@ -58,12 +58,17 @@ func openPostgres(o Options) (gorm.Dialector, *pool, error) {
 	return postgres.New(postgres.Config{Conn: p}), p, nil
 }
 
+func prepareConnection(_ context.Context, conn *pgx.Conn) error {
+	readTimesAsUTC(conn)
+	writeArraysPlainly(conn)
+	return nil
+}
+
 // readTimesAsUTC keeps the zone of the machine out of what we compare and show.
-func readTimesAsUTC(_ context.Context, conn *pgx.Conn) error {
+func readTimesAsUTC(conn *pgx.Conn) {
 	conn.TypeMap().RegisterType(&pgtype.Type{
 		Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
 	})
-	return nil
 }
 
 func openSQLite(path string, o Options) (gorm.Dialector, *pool, error) {

@@ -103,13 +103,21 @@ func (p *pool) BeginTx(ctx context.Context, _ *sql.TxOptions) (gorm.ConnPool, er
 	return t, nil
 }
 
-func (p *pool) begin(ctx context.Context) (*txPool, error) {
+// begin takes a connection for a transaction. PostgreSQL hears of it with its first statement.
+func (p *pool) begin(ctx context.Context) (t *txPool, err error) {
 	observe(ctx, "BEGIN")
-	tx, err := p.db.BeginTx(ctx, nil)
+	t = &txPool{pool: p, ctx: ctx}
+	if p.dialect == dialectPostgres {
+		t.conn, err = p.db.Conn(ctx)
+		t.session, t.waiting = t.conn, []*statement{{query: "BEGIN"}}
+	} else {
+		t.tx, err = p.db.BeginTx(ctx, nil)
+		t.session = t.tx
+	}
 	if err != nil {
 		return nil, because(ctx, err)
 	}
-	return &txPool{pool: p, tx: tx, ctx: ctx}, nil
+	return t, nil
 }
 
 // heal drops every idle connection. After a restart or failover all of them are dead, and each would cost a caller an error.
@@ -122,16 +130,31 @@ func (p *pool) heal() {
 // own caller with another one.
 type txPool struct {
 	pool       *pool
-	tx         *sql.Tx
+	session    session
+	tx         *sql.Tx      // SQLite's
+	conn       *sql.Conn    // PostgreSQL's, which begins and ends the transaction by statements like any other
+	waiting    []*statement // what PostgreSQL gets with the next statement, BEGIN above all
+	begun      bool
 	ctx        context.Context // of BEGIN, as in *sql.Tx: its end is the transaction's
 	failure    error
 	committing bool
 }
 
+// A session is a *sql.Tx or a *sql.Conn.
+type session interface {
+	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
 func (t *txPool) GetDBConn() (*sql.DB, error) { return t.pool.db, nil }
 
 func (t *txPool) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
-	return t.tx.PrepareContext(ctx, query)
+	if err := t.catchUp(ctx); err != nil {
+		return nil, err
+	}
+	return t.session.PrepareContext(ctx, query)
 }
 
 func (t *txPool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
@@ -140,7 +163,10 @@ func (t *txPool) ExecContext(ctx context.Context, query string, args ...any) (sq
 		res, err := stmt.ExecContext(ctx, args...)
 		return res, t.remember(ctx, err)
 	}
-	res, err := t.tx.ExecContext(ctx, query, args...)
+	if err := t.catchUp(ctx); err != nil {
+		return nil, err
+	}
+	res, err := t.session.ExecContext(ctx, query, args...)
 	return res, t.remember(ctx, err)
 }
 
@@ -150,13 +176,21 @@ func (t *txPool) QueryContext(ctx context.Context, query string, args ...any) (*
 		rows, err := stmt.QueryContext(ctx, args...)
 		return rows, t.remember(ctx, err)
 	}
-	rows, err := t.tx.QueryContext(ctx, query, t.pool.planning(ctx, args)...)
+	if err := t.catchUp(ctx); err != nil {
+		return nil, err
+	}
+	rows, err := t.session.QueryContext(ctx, query, t.pool.planning(ctx, args)...)
 	return rows, t.remember(ctx, err)
 }
 
 func (t *txPool) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	observe(ctx, query)
-	row := t.tx.QueryRowContext(ctx, query, args...)
+	if err := t.catchUp(ctx); err != nil {
+		ended, end := context.WithCancelCause(ctx) // a *sql.Row with an error comes from database/sql alone
+		end(err)
+		return t.session.QueryRowContext(ended, query, args...)
+	}
+	row := t.session.QueryRowContext(ctx, query, args...)
 	_ = t.remember(ctx, row.Err()) // the caller gets it from Scan
 	return row
 }
@@ -172,13 +206,19 @@ func (t *txPool) remember(ctx context.Context, err error) error {
 func (t *txPool) Commit() error {
 	observe(t.ctx, "COMMIT")
 	t.committing = true
-	return because(t.ctx, t.tx.Commit())
+	if t.tx != nil {
+		return because(t.ctx, t.tx.Commit())
+	}
+	return t.commitPostgres()
 }
 
 // Rollback undoes the transaction. When it fails the connection is gone, and the server has rolled back by itself.
 func (t *txPool) Rollback() error {
 	observe(t.ctx, "ROLLBACK")
-	return t.tx.Rollback()
+	if t.tx != nil {
+		return t.tx.Rollback()
+	}
+	return t.rollbackPostgres()
 }
 
 // because names the end of ctx as the reason where a driver reports only what the end of ctx did to it.

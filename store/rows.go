@@ -2,13 +2,14 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // A manyStatement works on many rows of values at once, in the same words however many they are, so that it stays prepared.
@@ -16,13 +17,14 @@ type manyStatement struct{ sqlite, postgres string }
 
 // many makes a statement of a query in which @rows stands for the rows, as x. Each of the columns is a name and a type of
 // PostgreSQL's. Other parameters come first, so many of them. PostgreSQL must not see how many rows there are: it would plan
-// each statement for one row anew, because a plan for the ten that it assumes otherwise looks dearer.
+// each statement for one row anew, because a plan for the ten that it assumes otherwise looks dearer. It does not look behind now(),
+// which it knows only when it runs.
 func many(query string, others int, columns ...string) manyStatement {
 	names, arrays, extracts := make([]string, len(columns)), make([]string, len(columns)), make([]string, len(columns))
 	for i, column := range columns {
 		name, kind, _ := strings.Cut(column, " ")
 		names[i] = name
-		arrays[i] = fmt.Sprintf("(SELECT $%d::%s[])", others+i+1, kind)
+		arrays[i] = fmt.Sprintf("CASE WHEN now() IS NOT NULL THEN $%d::%s[] END", others+i+1, kind)
 		extracts[i] = fmt.Sprintf("value ->> %d AS %s", i, name)
 	}
 	return manyStatement{
@@ -49,13 +51,18 @@ var joins = regexp.MustCompile(`(?s)@\{(.*?)@\|(.*?)@\}`)
 
 // queryMany runs a statement of many for the rows, given as a list for each column: []string, []int64, []bool, []time.Time or
 // []*time.Time. It calls scan for each row of the result.
-func (s *Store) queryMany(ctx context.Context, m manyStatement, others []any, rows []any, scan func(row *sql.Rows) error) error {
+func (s *Store) queryMany(ctx context.Context, m manyStatement, others []any, rows []any, scan func(row scanner) error) error {
+	return s.together(ctx, s.manyQuery(m, others, rows, scan))
+}
+
+// manyQuery is the statement that queryMany runs.
+func (s *Store) manyQuery(m manyStatement, others []any, rows []any, scan func(row scanner) error) *statement {
 	query, args := s.bindMany(m, others, rows)
-	return s.queryRows(ctx, query, args, scan)
+	return &statement{query: query, args: args, scan: scan}
 }
 
 // queryRows runs a statement and calls scan for each row of its result.
-func (s *Store) queryRows(ctx context.Context, query string, args []any, scan func(row *sql.Rows) error) error {
+func (s *Store) queryRows(ctx context.Context, query string, args []any, scan func(row scanner) error) error {
 	result, err := s.direct(ctx).QueryContext(ctx, query, args...)
 	if err != nil {
 		return known(err)
@@ -69,15 +76,10 @@ func (s *Store) queryRows(ctx context.Context, query string, args []any, scan fu
 	return known(result.Err())
 }
 
-// execMany is queryMany for a statement without a result. It returns how many rows were written.
-func (s *Store) execMany(ctx context.Context, m manyStatement, others []any, rows []any) (int64, error) {
+// execMany is queryMany for a statement without a result, which may wait for the next one. An error is put into words by fail.
+func (s *Store) execMany(ctx context.Context, m manyStatement, others []any, rows []any, fail func(error) error) error {
 	query, args := s.bindMany(m, others, rows)
-	result, err := s.direct(ctx).ExecContext(ctx, query, args...)
-	if err != nil {
-		return 0, known(err)
-	}
-	written, err := result.RowsAffected()
-	return written, known(err)
+	return s.later(ctx, &statement{query: query, args: args, fail: fail})
 }
 
 func (s *Store) bindMany(m manyStatement, others []any, rows []any) (query string, args []any) {
@@ -172,6 +174,17 @@ func (m moment) Scan(value any) error {
 	return fmt.Errorf("time column holds %T", value)
 }
 
+// ScanTimestamptz is Scan without the way through database/sql.
+func (m moment) ScanTimestamptz(v pgtype.Timestamptz) error {
+	if !v.Valid {
+		*m.into = nil
+		return nil
+	}
+	t := v.Time.UTC()
+	*m.into = &t
+	return nil
+}
+
 // An instant is a moment that is never NULL.
 type instant struct{ into *time.Time }
 
@@ -184,5 +197,14 @@ func (m instant) Scan(value any) error {
 		return fmt.Errorf("time column holds nothing")
 	}
 	*m.into = *at
+	return nil
+}
+
+// ScanTimestamptz is Scan without the way through database/sql.
+func (m instant) ScanTimestamptz(v pgtype.Timestamptz) error {
+	if !v.Valid {
+		return fmt.Errorf("time column holds nothing")
+	}
+	*m.into = v.Time.UTC()
 	return nil
 }

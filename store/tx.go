@@ -137,15 +137,28 @@ func (s *Store) BeginTX(ctx context.Context) (context.Context, error) {
 	if t := transactionIn(ctx); t != nil {
 		return context.WithValue(ctx, transactionKey{}, &frame{transaction: t}), nil
 	}
-	f, err := s.begin(ctx)
+	f, err := s.beginAtOnce(ctx)
 	if err != nil && stale(err) {
 		s.pool.heal()
-		f, err = s.begin(ctx)
+		f, err = s.beginAtOnce(ctx)
 	}
 	if err != nil {
 		return ctx, known(err)
 	}
 	return context.WithValue(ctx, transactionKey{}, f), nil
+}
+
+// beginAtOnce tells whether the database is there, as nothing of a transaction that spans calls can run again.
+func (s *Store) beginAtOnce(ctx context.Context) (*frame, error) {
+	f, err := s.begin(ctx)
+	if err != nil {
+		return f, err
+	}
+	if err := f.pool.catchUp(ctx); err != nil {
+		_ = f.pool.Rollback()
+		return f, fmt.Errorf("begin: %w", err)
+	}
+	return f, nil
 }
 
 // Commit ends what BeginTX began. Only the outermost one writes; until then hooks and events wait.
