@@ -59,8 +59,10 @@ func adding(by string) string {
 		"last_at = CASE WHEN c.last_at IS NULL OR " + by + ".last_at > c.last_at THEN " + by + ".last_at ELSE c.last_at END"
 }
 
+// What is written at once is sorted, as a list of rows is worked on in its order: two who write the same rows do not wait for each other
+// in a circle.
 var counterRowColumns = []string{
-	"n bigint", "application_id text", "user_id text", "organization_id text", "period text", "starts_at timestamptz", "key text",
+	"application_id text", "user_id text", "organization_id text", "period text", "starts_at timestamptz", "key text",
 	"total_whole bigint", "total_micros bigint", "charged_whole bigint", "charged_micros bigint", "count bigint",
 	"first_at timestamptz", "last_at timestamptz", "periods bigint",
 }
@@ -69,7 +71,7 @@ var addToCounters = many(`INSERT INTO consumption_counters AS c (`+counterKey+`,
  total_whole, total_micros, charged_whole, charged_micros, count, first_at, last_at, periods, notified)
  SELECT x.application_id, x.user_id, x.organization_id, x.period, x.starts_at, x.key,
  x.total_whole, x.total_micros, x.charged_whole, x.charged_micros, x.count, x.first_at, x.last_at, x.periods, 0
- FROM @rows WHERE true ORDER BY x.n
+ FROM @rows WHERE true
  ON CONFLICT (`+counterKey+`) DO UPDATE SET `+adding("excluded")+`, periods = c.periods | excluded.periods
  RETURNING `+counterColumns, 0, counterRowColumns...)
 
@@ -155,13 +157,13 @@ func (r *counterRows) tally(t Tally) {
 }
 
 func (r *counterRows) columns() []any {
-	return []any{r.n, r.applications, r.users, r.organizations, r.periods, r.starts, r.keys,
+	return []any{r.applications, r.users, r.organizations, r.periods, r.starts, r.keys,
 		r.totalWhole, r.totalMicros, r.chargedWhole, r.chargedMicros, r.count, r.first, r.last, r.bits}
 }
 
 var countersByID = many(`SELECT `+selectedCounter+` FROM @rows `+join("CROSS", "consumption_counters", "c", `c.application_id = x.application_id AND c.user_id = x.user_id
  AND c.organization_id = x.organization_id AND c.period = x.period AND c.starts_at = x.starts_at AND c.key = x.key`), 0,
-	counterRowColumns[:7]...)
+	counterRowColumns[:6]...)
 
 const selectedCounter = "c.application_id, c.user_id, c.organization_id, c.period, c.starts_at, c.key, c.total_whole, c.total_micros, " +
 	"c.charged_whole, c.charged_micros, c.count, c.first_at, c.last_at, c.reset_at, c.notified, c.periods"
@@ -175,7 +177,7 @@ func (s *Store) Counters(ctx context.Context, ids []CounterID) (map[CounterID]*C
 	}
 	rows := newCounterRows(wanted)
 	found := map[CounterID]*ConsumptionCounter{}
-	err := s.queryMany(ctx, countersByID, nil, rows.columns()[:7], func(row scanner) error {
+	err := s.queryMany(ctx, countersByID, nil, rows.columns()[:6], func(row scanner) error {
 		var c ConsumptionCounter
 		err := row.Scan(c.targets()...)
 		found[c.CounterID] = &c
@@ -255,7 +257,7 @@ var resetCounters = many(`UPDATE consumption_counters AS c SET total_whole = 0, 
  first_at = NULL, last_at = NULL, reset_at = $1, notified = 0 FROM @rows
  WHERE c.application_id = x.application_id AND c.user_id = x.user_id AND c.organization_id = x.organization_id
  AND c.period = x.period AND c.starts_at = x.starts_at AND c.key = x.key`, 1,
-	counterRowColumns[:7]...)
+	counterRowColumns[:6]...)
 
 // ResetCounters begins the counters, which are held, anew.
 func (s *Store) ResetCounters(ctx context.Context, ids []CounterID, now time.Time) error {
@@ -263,7 +265,7 @@ func (s *Store) ResetCounters(ctx context.Context, ids []CounterID, now time.Tim
 	for _, id := range ids {
 		tallies[id] = Tally{}
 	}
-	return s.execMany(ctx, resetCounters, []any{now}, newCounterRows(tallies).columns()[:7], func(err error) error {
+	return s.execMany(ctx, resetCounters, []any{now}, newCounterRows(tallies).columns()[:6], func(err error) error {
 		return fmt.Errorf("reset counters: %w", err)
 	})
 }
@@ -286,9 +288,9 @@ var addToBuckets = many(`INSERT INTO consumption_buckets AS c (`+bucketKey+`,
  total_whole, total_micros, charged_whole, charged_micros, count, first_at, last_at)
  SELECT x.application_id, x.user_id, x.organization_id, x.key, x.starts_at, x.width,
  x.total_whole, x.total_micros, x.charged_whole, x.charged_micros, x.count, x.first_at, x.last_at
- FROM @rows WHERE true ORDER BY x.n
+ FROM @rows WHERE true
  ON CONFLICT (`+bucketKey+`) DO UPDATE SET `+adding("excluded"), 0,
-	"n bigint", "application_id text", "user_id text", "organization_id text", "width text", "starts_at timestamptz", "key text",
+	"application_id text", "user_id text", "organization_id text", "width text", "starts_at timestamptz", "key text",
 	"total_whole bigint", "total_micros bigint", "charged_whole bigint", "charged_micros bigint", "count bigint",
 	"first_at timestamptz", "last_at timestamptz")
 
@@ -306,7 +308,7 @@ func (s *Store) AddToBuckets(ctx context.Context, tallies map[BucketID]Tally) er
 		r.periods, r.starts, r.keys = append(r.periods, id.Width), append(r.starts, id.StartsAt), append(r.keys, id.Key)
 		r.tally(tallies[id])
 	}
-	return s.execMany(ctx, addToBuckets, nil, r.columns()[:14], func(err error) error {
+	return s.execMany(ctx, addToBuckets, nil, r.columns()[:13], func(err error) error {
 		return fmt.Errorf("add to history: %w", tooLarge(err))
 	})
 }

@@ -1,21 +1,26 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
-// They go in by their idempotency keys, so that two who insert the same ones do not wait for each other in a circle.
 var insertRecords = many(`INSERT INTO consumption_records (application_id, id, kind, client_id, user_id, organization_id, key, whole, micros,
  occurred_at, recorded_at, idempotency_key, metadata, answer)
  SELECT x.application_id, x.id, x.kind, x.client_id, x.user_id, x.organization_id, x.key, x.whole, x.micros,
- x.occurred_at, x.recorded_at, x.idempotency_key, x.metadata, x.answer FROM @rows ORDER BY x.idempotency_key, x.id`, 0,
+ x.occurred_at, x.recorded_at, x.idempotency_key, x.metadata, x.answer FROM @rows`, 0,
 	"application_id text", "id text", "kind text", "client_id text", "user_id text", "organization_id text", "key text", "whole bigint", "micros bigint",
 	"occurred_at timestamptz", "recorded_at timestamptz", "idempotency_key text", "metadata text", "answer text")
 
-// InsertRecords appends to the ledger. It returns ErrConflict when one of the idempotency keys is there already.
+// InsertRecords appends to the ledger, and sorts the records for it. It returns ErrConflict when one of the idempotency keys is there already.
 func (s *Store) InsertRecords(ctx context.Context, records []ConsumptionRecord) error {
+	// by their idempotency keys, so that two who insert the same ones do not wait for each other in a circle
+	slices.SortFunc(records, func(a, b ConsumptionRecord) int {
+		return cmp.Or(cmp.Compare(a.IdempotencyKey, b.IdempotencyKey), cmp.Compare(a.ID, b.ID))
+	})
 	n := len(records)
 	text := func(of func(*ConsumptionRecord) string) []string {
 		out := make([]string, n)
