@@ -158,6 +158,9 @@ func (s *Store) beginAtOnce(ctx context.Context) (*frame, error) {
 		_ = f.pool.Rollback()
 		return f, fmt.Errorf("begin: %w", err)
 	}
+	if conn := f.pool.conn; conn != nil { // a *sql.Tx sees to it by itself
+		context.AfterFunc(ctx, func() { _ = conn.Close() }) // also when whoever began it forgets it
+	}
 	return f, nil
 }
 

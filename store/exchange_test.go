@@ -1,0 +1,124 @@
+package store_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"auth-service/store"
+	"auth-service/store/storetest"
+)
+
+// only one connection: whoever leaves it in a transaction, or keeps it, would be noticed by the next.
+func alone(o *store.Options) { o.MaxConnections = 1 }
+
+// What waits for the COMMIT fails with it, as a whole, and in its own words.
+func TestWhatFailsLaterUndoesEverything(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		account := store.Account{ApplicationID: "a", UserID: "ann"}
+		record := store.ConsumptionRecord{ApplicationID: "a", ID: "1", Kind: store.ConsumptionUsed, UserID: "ann", Key: "calls", Amount: store.NewAmount(1), OccurredAt: noon, RecordedAt: noon, IdempotencyKey: "k"}
+		write := func(key store.CounterID) error {
+			return s.Tx(t.Context(), func(ctx context.Context) error {
+				if _, err := s.AddToCounters(ctx, map[store.CounterID]store.Tally{key: used(1, noon)}); err != nil {
+					return err
+				}
+				return s.InsertRecords(ctx, []store.ConsumptionRecord{record})
+			})
+		}
+		id := store.CounterID{Account: account, Key: "calls", StartsAt: store.Epoch}
+		require.NoError(t, write(id))
+		err := write(id)
+		require.ErrorIs(t, err, store.ErrConflict)
+		require.ErrorContains(t, err, "insert 1 records")
+		counters, err := s.Counters(t.Context(), []store.CounterID{id})
+		require.NoError(t, err)
+		assert.EqualValues(t, 1, counters[id].Count)
+
+		hour := store.BucketID{Account: account, Key: "calls", StartsAt: noon, Width: store.BucketHour}
+		err = s.Tx(t.Context(), func(ctx context.Context) error {
+			return s.AddToBuckets(ctx, map[store.BucketID]store.Tally{hour: {Total: store.NewAmount(400_000_000_000_000_000), Count: 1, FirstAt: &noon, LastAt: &noon}})
+		})
+		require.ErrorIs(t, err, store.ErrTotalTooLarge)
+	}, alone)
+}
+
+// A transaction that was ended from without, and one in which nothing ran, leave their connection to the next.
+func TestTransactionsLeaveTheirConnection(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		withThings(t, s)
+		free := func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			require.NoError(t, s.Ping(ctx))
+		}
+		require.NoError(t, s.Tx(t.Context(), func(context.Context) error { return nil }))
+		free()
+		require.ErrorIs(t, s.Tx(t.Context(), func(context.Context) error { return errBoom }), errBoom)
+		free()
+
+		ctx, cancel := context.WithCancel(t.Context())
+		ctx, err := s.BeginTX(ctx)
+		require.NoError(t, err)
+		require.NoError(t, create(ctx, s, "forgotten"))
+		cancel()
+		free()
+		require.Error(t, s.Commit(ctx))
+		require.Zero(t, count(t, s))
+
+		ctx, cancel = context.WithCancel(t.Context())
+		require.Error(t, s.Tx(ctx, func(ctx context.Context) error {
+			require.NoError(t, create(ctx, s, "left"))
+			cancel()
+			return nil
+		}))
+		free()
+		require.Zero(t, count(t, s))
+	}, alone)
+}
+
+// PostgreSQL answers the COMMIT of a transaction that failed with a ROLLBACK, which is not an error to it.
+func TestCommitOfWhatFailedIsAnError(t *testing.T) {
+	s := storetest.NewPostgres(t, alone)
+	withThings(t, s)
+	err := s.Tx(t.Context(), func(ctx context.Context) error {
+		require.NoError(t, create(ctx, s, "a"))
+		require.Error(t, create(ctx, s, "a"))
+		return nil // as if it did not matter
+	})
+	require.ErrorIs(t, err, pgx.ErrTxCommitRollback)
+	require.Zero(t, count(t, s))
+}
+
+// Columns are written by code of ours, so they are compared with what comes back through pgx's.
+func TestColumnsOfManyRows(t *testing.T) {
+	s := storetest.NewPostgres(t)
+	at := []time.Time{noon, time.Date(1999, 12, 31, 23, 59, 59, 999_999_000, time.UTC), time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 0, time.FixedZone("", 3600))}
+	texts, numbers, bools, maybe := []string{"", "a", `"{},\ é🚀NULL`, "null"}, []int64{0, -1, 1 << 62, -1 << 63}, []bool{true, false, false, true}, []*time.Time{nil, &at[0], &at[1], nil}
+	n := 0
+	rows, err := s.Direct(t.Context()).QueryContext(t.Context(), "SELECT * FROM unnest($1::text[], $2::bigint[], $3::boolean[], $4::timestamptz[], $5::timestamptz[])", texts, numbers, bools, at, maybe)
+	require.NoError(t, err)
+	defer rows.Close()
+	for ; rows.Next(); n++ {
+		var text string
+		var number int64
+		var yes bool
+		var when time.Time
+		var perhaps *time.Time
+		require.NoError(t, rows.Scan(&text, &number, &yes, &when, &perhaps))
+		assert.Equal(t, []any{texts[n], numbers[n], bools[n], at[n].UTC()}, []any{text, number, yes, when.UTC()})
+		assert.Equal(t, maybe[n] == nil, perhaps == nil)
+		assert.True(t, perhaps == nil || perhaps.Equal(*maybe[n]))
+	}
+	require.NoError(t, rows.Err())
+	require.Equal(t, 4, n)
+
+	var length int
+	for _, none := range []any{[]string{}, []string(nil)} {
+		require.NoError(t, s.Direct(t.Context()).QueryRowContext(t.Context(), "SELECT coalesce(cardinality($1::text[]), 0)", none).Scan(&length))
+		require.Zero(t, length)
+	}
+}
