@@ -1,5 +1,16 @@
 package consumption
 
+import (
+	"context"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// MountRecording mounts POST /api/consumption alone, with another way to record.
+func (h *Handler) MountRecording(api huma.API, record func(context.Context, Caller, []Usage) ([]Recorded, error)) {
+	h.mountRecords(h.machines(api), record)
+}
+
 // Running reports whether calls share transactions by now.
 func (s *Service) Running() bool {
 	s.queue.mu.RLock()

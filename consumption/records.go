@@ -16,11 +16,16 @@ import (
 	"auth-service/store"
 )
 
-func (h *Handler) mountRecords(api huma.API) {
+// A recording is Service.Record.
+type recording func(ctx context.Context, c Caller, uses []Usage) ([]Recorded, error)
+
+func (h *Handler) mountRecords(api huma.API, record recording) {
 	op := forMachines(operation("recordConsumption", http.MethodPost, "", "Record one use, or up to 500 at once", http.StatusOK, http.StatusNotFound, http.StatusConflict))
 	op.Description = "The application is the token's. Of a list all is recorded or nothing. Send each use with an idempotency key and repeat it under " +
 		"the same one whenever the answer did not arrive: it never counts twice. A body must be smaller than 1 MiB; limits.body may say less."
-	huma.Register(api, op, h.record)
+	huma.Register(api, op, func(ctx context.Context, in *recordRequest) (*recordResponse, error) {
+		return h.record(ctx, in, record)
+	})
 }
 
 // A UseInput is what an application says about one use of it.
@@ -153,12 +158,12 @@ func (RecordAnswer) Schema(r huma.Registry) *huma.Schema {
 
 type recordResponse struct{ Body RecordAnswer }
 
-func (h *Handler) record(ctx context.Context, in *recordRequest) (*recordResponse, error) {
+func (h *Handler) record(ctx context.Context, in *recordRequest, record recording) (*recordResponse, error) {
 	caller := requesterIn(ctx)
 	if err := h.own(ctx, caller, &in.Body); err != nil {
 		return nil, err
 	}
-	recorded, err := h.Service.Record(ctx, caller.caller(), in.uses)
+	recorded, err := record(ctx, caller.caller(), in.uses)
 	if err != nil {
 		return nil, placed(err, !in.Body.single())
 	}
