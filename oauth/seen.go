@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// maxSeenTokens bounds the memory: some four megabytes.
+// maxSeenTokens bounds the memory: some five megabytes.
 const maxSeenTokens = 4096
 
 // seenTokens remembers access tokens that were found to be ours, with what they say. A machine sends the same token with each of its
@@ -20,8 +20,13 @@ func newSeenTokens() *seenTokens {
 	return &seenTokens{claims: map[[sha256.Size]byte]*accessClaims{}}
 }
 
+func tokenSum(token string) [sha256.Size]byte {
+	var room [1 << 10]byte // nearly every token finds room on the stack
+	return sha256.Sum256(append(room[:0], token...))
+}
+
 func (s *seenTokens) of(token string) (*accessClaims, bool) {
-	sum := sha256.Sum256([]byte(token))
+	sum := tokenSum(token)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	claims, ok := s.claims[sum]
@@ -29,7 +34,7 @@ func (s *seenTokens) of(token string) (*accessClaims, bool) {
 }
 
 func (s *seenTokens) add(token string, claims *accessClaims) {
-	sum := sha256.Sum256([]byte(token))
+	sum := tokenSum(token)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.claims) >= maxSeenTokens {
