@@ -95,7 +95,9 @@ func appendMoment(to []byte, t *time.Time) []byte {
 	if t == nil || t.IsZero() {
 		return append(to, "null"...)
 	}
-	return append(t.UTC().AppendFormat(append(to, '"'), milliseconds), '"')
+	to = t.UTC().AppendFormat(append(to, '"'), time.RFC3339) // three times as fast as another format
+	ms := t.Nanosecond() / int(time.Millisecond)
+	return append(to[:len(to)-len("Z")], '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z', '"')
 }
 
 func appendDecimal(to []byte, a *store.Amount) []byte {
