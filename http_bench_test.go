@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -26,8 +27,11 @@ import (
 func BenchmarkMiddlewares(b *testing.B) {
 	s := storetest.New(b)
 	cfg := &config.Config{PublicURL: "https://auth.example.com", CORSOrigins: []string{"https://app.example.com"}}
-	cfg.Limits.Body = 1 << 20
-	e := newRouter(cfg, newLogger(cfg, io.Discard))
+	cfg.Limits.Body, cfg.Log.Level = 1<<20, "info"
+	logs, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	require.NoError(b, err)
+	defer logs.Close()
+	e := newRouter(cfg, newLogger(cfg, logs))
 	provider, token := machineToken(b, e, s)
 	e.Use(guard(&account.Origins{PublicURL: cfg.PublicURL}))
 	e.POST("/api/consumption", func(c echo.Context) error {
