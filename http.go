@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	stdlog "log"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -165,17 +166,19 @@ func deadline(limit time.Duration) echo.MiddlewareFunc {
 	}
 }
 
-// securityHeaders are for answers that are no pages; package ui sets its own, less strict ones.
+// securityHeaders are for answers that are no pages; package ui sets its own, less strict ones. All answers share the values.
 func securityHeaders(https bool) echo.MiddlewareFunc {
+	headers := http.Header{
+		"X-Content-Type-Options":  {"nosniff"},
+		"Content-Security-Policy": {"default-src 'none'; frame-ancestors 'none'"},
+		"Referrer-Policy":         {"same-origin"}, // no-referrer would blank the Origin by which writes are checked
+	}
+	if https {
+		headers.Set("Strict-Transport-Security", "max-age=31536000")
+	}
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			h := c.Response().Header()
-			h.Set("X-Content-Type-Options", "nosniff")
-			h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-			h.Set("Referrer-Policy", "same-origin") // no-referrer would blank the Origin by which writes are checked
-			if https {
-				h.Set("Strict-Transport-Security", "max-age=31536000")
-			}
+			maps.Copy(c.Response().Header(), headers)
 			return next(c)
 		}
 	}

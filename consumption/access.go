@@ -32,6 +32,7 @@ type requester struct {
 	application *store.Application // of the token; nil for a session
 	clientID    string
 	userID      string // empty when an application calls
+	again       func() (*requester, error)
 }
 
 func (r *requester) machine() bool { return r.userID == "" }
@@ -41,17 +42,14 @@ func (r *requester) caller() Caller {
 	return Caller{ApplicationID: r.application.ID, ClientID: r.clientID}
 }
 
-type (
-	requesterKey struct{}
-	againKey     struct{}
-)
+type requesterKey struct{}
 
 // requesterIn returns who calls. The middleware has put it there, so it is missing only by our mistake.
 func requesterIn(ctx context.Context) *requester { return ctx.Value(requesterKey{}).(*requester) }
 
 // stillKnown asks again who calls. What goes on for as long as somebody reads must not outlive the rights with which it began.
 func stillKnown(ctx context.Context) (*requester, error) {
-	return ctx.Value(againKey{}).(func() (*requester, error))()
+	return requesterIn(ctx).again()
 }
 
 // admit tells the handlers who calls, unless may refuses.
@@ -66,7 +64,8 @@ func (h *Handler) admit(api huma.API, may func(*requester) error) func(huma.Cont
 				return err
 			}
 			c.Response().Header().Set("Cache-Control", "no-store") // answers are about one person, or one application
-			next(huma.WithValue(huma.WithValue(ctx, requesterKey{}, r), againKey{}, func() (*requester, error) { return h.authenticate(c) }))
+			r.again = func() (*requester, error) { return h.authenticate(c) }
+			next(huma.WithValue(ctx, requesterKey{}, r))
 			return nil
 		}
 		c := humaecho.Unwrap(ctx)

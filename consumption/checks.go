@@ -31,7 +31,7 @@ type checkRequest struct {
 func (in *checkRequest) Resolve(huma.Context) []error {
 	f := faults{}
 	use := UseInput{UserID: in.Body.UserID, Key: in.Body.Key, Amount: in.Body.Amount, OrganizationID: in.Body.OrganizationID, Enforce: &in.Body.Enforce}
-	in.use = use.usage(f, "")
+	in.use = use.usage(f)
 	return f.findings()
 }
 

@@ -1,5 +1,23 @@
 package consumption
 
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// MountRecording mounts POST /api/consumption alone, with another way to record.
+func (h *Handler) MountRecording(api huma.API, record func(context.Context, Caller, []Usage) ([]Recorded, error)) {
+	h.mountRecords(h.machines(api), record)
+}
+
+// ReadPlain reports whether a body is read without its schema.
+func ReadPlain(body string) bool { return readPlain(new(recordRequest), http.Header{}, []byte(body)) }
+
+// AnswerOf is the answer to a request.
+func AnswerOf(recorded []Recorded, single bool) RecordAnswer { return RecordAnswer{recorded, single} }
+
 // Running reports whether calls share transactions by now.
 func (s *Service) Running() bool {
 	s.queue.mu.RLock()

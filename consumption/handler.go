@@ -46,9 +46,8 @@ type Handler struct {
 
 // Mount registers the routes with the API that also has the others, so that one document describes all of them.
 func (h *Handler) Mount(api huma.API) {
-	machines := huma.NewGroup(api, "/api/consumption")
-	machines.UseMiddleware(h.admit(api, onlyMachines))
-	h.mountRecords(machines)
+	machines := h.machines(api)
+	h.mountRecords(machines, h.Service.Record)
 	h.mountChecks(machines)
 	h.mountReservations(machines)
 	all := huma.NewGroup(api, "/api/consumption")
@@ -56,6 +55,13 @@ func (h *Handler) Mount(api huma.API) {
 	h.mountReports(all)
 	h.mountResets(all)
 	h.mountExport(all)
+}
+
+// machines is the group of the routes that only applications call.
+func (h *Handler) machines(api huma.API) *huma.Group {
+	group := huma.NewGroup(api, "/api/consumption")
+	group.UseMiddleware(h.admit(api, onlyMachines))
+	return group
 }
 
 // operation fills in what all routes here have in common.

@@ -16,11 +16,22 @@ import (
 	"auth-service/store"
 )
 
-func (h *Handler) mountRecords(api huma.API) {
+// A recording is Service.Record.
+type recording func(ctx context.Context, c Caller, uses []Usage) ([]Recorded, error)
+
+func (h *Handler) mountRecords(api huma.API, record recording) {
 	op := forMachines(operation("recordConsumption", http.MethodPost, "", "Record one use, or up to 500 at once", http.StatusOK, http.StatusNotFound, http.StatusConflict))
 	op.Description = "The application is the token's. Of a list all is recorded or nothing. Send each use with an idempotency key and repeat it under " +
 		"the same one whenever the answer did not arrive: it never counts twice. A body must be smaller than 1 MiB; limits.body may say less."
-	huma.Register(api, op, h.record)
+	act := func(ctx context.Context, in *recordRequest) (RecordAnswer, error) { return h.record(ctx, in, record) }
+	op = problem.Shortcut[recordRequest, RecordAnswer]{Read: readPlain, Act: act}.Before(api, op)
+	huma.Register(api, op, func(ctx context.Context, in *recordRequest) (*recordResponse, error) {
+		answer, err := act(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		return &recordResponse{answer}, nil
+	})
 }
 
 // A UseInput is what an application says about one use of it.
@@ -36,18 +47,18 @@ type UseInput struct {
 	ApplicationID  string   `json:"applicationId,omitempty" maxLength:"255" doc:"Only the token's own application: its id, its slug or a client_id."`
 }
 
-// usage reads the use at a path of the body, which is empty or ends in a dot.
-func (in *UseInput) usage(f faults, path string) Usage {
-	f.required(path+"userId", in.UserID)
-	f.required(path+"key", in.Key)
-	f.named(path+"userId", in.UserID)
-	f.named(path+"organizationId", in.OrganizationID)
-	f.named(path+"applicationId", in.ApplicationID)
-	f.key(path+"key", in.Key)
-	f.idempotencyKey(path+"idempotencyKey", in.IdempotencyKey)
+// usage reads the use.
+func (in *UseInput) usage(f faults) Usage {
+	f.required("userId", in.UserID)
+	f.required("key", in.Key)
+	f.named("userId", in.UserID)
+	f.named("organizationId", in.OrganizationID)
+	f.named("applicationId", in.ApplicationID)
+	f.key("key", in.Key)
+	f.idempotencyKey("idempotencyKey", in.IdempotencyKey)
 	return Usage{
-		UserID: in.UserID, OrganizationID: in.OrganizationID, Key: in.Key, Amount: f.quantity(path+"amount", in.Amount), At: f.instant(path+"timestamp", in.Timestamp),
-		Metadata: f.metadata(path+"metadata", in.Metadata), IdempotencyKey: in.IdempotencyKey, Enforce: in.Enforce != nil && *in.Enforce,
+		UserID: in.UserID, OrganizationID: in.OrganizationID, Key: in.Key, Amount: f.quantity("amount", in.Amount), At: f.instant("timestamp", in.Timestamp),
+		Metadata: f.metadata("metadata", in.Metadata), IdempotencyKey: in.IdempotencyKey, Enforce: in.Enforce != nil && *in.Enforce,
 	}
 }
 
@@ -82,7 +93,7 @@ func (in *recordRequest) Resolve(huma.Context) []error {
 	f := faults{}
 	if in.Body.single() {
 		in.Body.IdempotencyKey = cmp.Or(in.Body.IdempotencyKey, in.Key)
-		in.uses = []Usage{in.Body.usage(f, "")}
+		in.uses = []Usage{in.Body.usage(f)}
 	} else {
 		in.uses = in.list(f)
 	}
@@ -95,6 +106,7 @@ func (in *recordRequest) list(f faults) []Usage {
 	if !reflect.ValueOf(beside).IsZero() {
 		f.add("records", "Send one use or a list of them: beside records there may be enforce only.")
 	}
+	own := faults{}
 	out := make([]Usage, len(in.Body.Records))
 	for i := range in.Body.Records {
 		use := in.Body.Records[i]
@@ -104,7 +116,8 @@ func (in *recordRequest) list(f faults) []Usage {
 		if use.Enforce == nil {
 			use.Enforce = in.Body.Enforce
 		}
-		out[i] = use.usage(f, place(i)+".")
+		out[i] = use.usage(own)
+		f.move(own, i)
 	}
 	return out
 }
@@ -132,16 +145,35 @@ type RecordedUses struct {
 
 // A RecordAnswer is either of the two, as the request was.
 type RecordAnswer struct {
-	RecordedUses
-	single bool
+	recorded []Recorded
+	single   bool
 }
 
 // MarshalJSON shows one use without a list around it.
 func (r RecordAnswer) MarshalJSON() ([]byte, error) {
-	if r.single {
-		return json.Marshal(&r.Records[0])
+	out := RecordedUses{make([]RecordedUse, len(r.recorded))}
+	for i := range r.recorded {
+		out.Records[i] = showRecorded(&r.recorded[i])
 	}
-	return json.Marshal(&r.RecordedUses)
+	if r.single {
+		return json.Marshal(&out.Records[0])
+	}
+	return json.Marshal(&out)
+}
+
+// AppendJSON is MarshalJSON in one go.
+func (r RecordAnswer) AppendJSON(to []byte) []byte {
+	if r.single {
+		return r.recorded[0].appendJSON(to)
+	}
+	to = append(to, `{"records":[`...)
+	for i := range r.recorded {
+		if i > 0 {
+			to = append(to, ',')
+		}
+		to = r.recorded[i].appendJSON(to)
+	}
+	return append(to, "]}"...)
 }
 
 // Schema is that of either.
@@ -153,20 +185,16 @@ func (RecordAnswer) Schema(r huma.Registry) *huma.Schema {
 
 type recordResponse struct{ Body RecordAnswer }
 
-func (h *Handler) record(ctx context.Context, in *recordRequest) (*recordResponse, error) {
+func (h *Handler) record(ctx context.Context, in *recordRequest, record recording) (RecordAnswer, error) {
 	caller := requesterIn(ctx)
 	if err := h.own(ctx, caller, &in.Body); err != nil {
-		return nil, err
+		return RecordAnswer{}, err
 	}
-	recorded, err := h.Service.Record(ctx, caller.caller(), in.uses)
+	recorded, err := record(ctx, caller.caller(), in.uses)
 	if err != nil {
-		return nil, placed(err, !in.Body.single())
+		return RecordAnswer{}, placed(err, !in.Body.single())
 	}
-	out := make([]RecordedUse, len(recorded))
-	for i := range recorded {
-		out[i] = showRecorded(&recorded[i])
-	}
-	return &recordResponse{RecordAnswer{RecordedUses{out}, in.Body.single()}}, nil
+	return RecordAnswer{recorded, in.Body.single()}, nil
 }
 
 // own refuses uses of which the body says that they are of another application.

@@ -51,7 +51,7 @@ func (in *reserveRequest) Resolve(huma.Context) []error {
 		UserID: in.Body.UserID, Key: in.Body.Key, Amount: in.Body.Amount, OrganizationID: in.Body.OrganizationID, Metadata: in.Body.Metadata,
 		IdempotencyKey: cmp.Or(in.Body.IdempotencyKey, in.Key), Enforce: &in.Body.Enforce,
 	}
-	in.use = use.usage(f, "")
+	in.use = use.usage(f)
 	return f.findings()
 }
 

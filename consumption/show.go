@@ -1,6 +1,8 @@
 package consumption
 
 import (
+	"encoding/json"
+	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -14,7 +16,9 @@ type Moment struct{ time.Time }
 // MarshalJSON writes all three digits, also when they are zero.
 func (m Moment) MarshalJSON() ([]byte, error) { return []byte(`"` + m.text() + `"`), nil }
 
-func (m Moment) text() string { return m.UTC().Format("2006-01-02T15:04:05.000Z") }
+const milliseconds = "2006-01-02T15:04:05.000Z"
+
+func (m Moment) text() string { return m.UTC().Format(milliseconds) }
 
 // Schema is that of a date-time.
 func (Moment) Schema(huma.Registry) *huma.Schema {
@@ -61,6 +65,46 @@ func showBalance(s *Standing) Balance {
 		Total: Decimal{s.Total}, Period: Period{nullableMoment(s.Start), nullableMoment(s.End)},
 		Limit: nullableDecimal(s.Limit), Remaining: nullableDecimal(s.Remaining()), Exceeded: s.Exceeded,
 	}
+}
+
+// appendJSON writes what showRecorded shows, as encoding/json would.
+func (r *Recorded) appendJSON(to []byte) []byte {
+	to = appendText(append(to, `{"id":`...), r.ID)
+	to = strconv.AppendBool(append(to, `,"recorded":true,"duplicate":`...), r.Duplicate)
+	to = appendText(append(to, `,"key":`...), r.Key)
+	to = append(append(to, `,"amount":`...), r.Amount.String()...)
+	to = append(append(to, `,"total":`...), r.Total.String()...)
+	to = appendMoment(append(to, `,"period":{"start":`...), r.Start)
+	to = appendMoment(append(to, `,"end":`...), r.End)
+	to = appendDecimal(append(to, `},"limit":`...), r.Limit)
+	to = appendDecimal(append(to, `,"remaining":`...), r.Remaining())
+	return append(strconv.AppendBool(append(to, `,"exceeded":`...), r.Exceeded), '}')
+}
+
+func appendText(to []byte, text string) []byte {
+	for _, b := range []byte(text) {
+		if b < ' ' || b > '~' || b == '"' || b == '\\' || b == '<' || b == '>' || b == '&' {
+			quoted, _ := json.Marshal(text) // text always encodes
+			return append(to, quoted...)
+		}
+	}
+	return append(append(append(to, '"'), text...), '"')
+}
+
+func appendMoment(to []byte, t *time.Time) []byte {
+	if t == nil || t.IsZero() {
+		return append(to, "null"...)
+	}
+	to = t.UTC().AppendFormat(append(to, '"'), time.RFC3339) // three times as fast as another format
+	ms := t.Nanosecond() / int(time.Millisecond)
+	return append(to[:len(to)-len("Z")], '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z', '"')
+}
+
+func appendDecimal(to []byte, a *store.Amount) []byte {
+	if a == nil {
+		return append(to, "null"...)
+	}
+	return append(to, a.String()...)
 }
 
 func orNull[T comparable](value T) *T {

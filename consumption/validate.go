@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -24,8 +23,6 @@ const (
 	maxIdempotencyKey = 255
 )
 
-var idempotencyPattern = regexp.MustCompile(`^[\x21-\x7e]{1,255}$`)
-
 // faults collects what is wrong: a sentence per field that says how to mend it. The first one about a field stays.
 type faults map[string]string
 
@@ -33,6 +30,14 @@ func (f faults) add(field, sentence string) {
 	if _, twice := f[field]; !twice && sentence != "" {
 		f[field] = sentence
 	}
+}
+
+// move adds what is wrong with the use at a place of the list, and empties it for the next.
+func (f faults) move(own faults, i int) {
+	for field, sentence := range own {
+		f.add(join(place(i), field), sentence)
+	}
+	clear(own)
 }
 
 func (f faults) err() error {
@@ -44,6 +49,9 @@ func (f faults) err() error {
 
 // findings is the form in which huma adds the faults of a body to its own.
 func (f faults) findings() []error {
+	if len(f) == 0 {
+		return nil
+	}
 	var out []error
 	for _, field := range slices.Sorted(maps.Keys(f)) {
 		out = append(out, &problem.Finding{Field: field, Sentence: f[field]})
@@ -71,7 +79,8 @@ func (f faults) key(field, key string) {
 }
 
 func (f faults) idempotencyKey(field, key string) {
-	if key != "" && !idempotencyPattern.MatchString(key) {
+	invisible := func(r rune) bool { return r <= ' ' || r > '~' }
+	if len(key) > maxIdempotencyKey || strings.ContainsFunc(key, invisible) {
 		f.add(field, fmt.Sprintf("Use 1 to %d visible ASCII characters without spaces.", maxIdempotencyKey))
 	}
 }
@@ -131,6 +140,7 @@ func (f faults) metadata(field string, m Metadata) json.RawMessage {
 		return nil
 	}
 	var compact bytes.Buffer
+	compact.Grow(min(len(m.RawMessage), maxMetadata))
 	switch err := json.Compact(&compact, m.RawMessage); {
 	case err != nil || !utf8.Valid(compact.Bytes()):
 		f.add(field, "This is not an object in UTF-8.")

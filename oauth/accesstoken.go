@@ -136,15 +136,28 @@ func (p *Provider) alive(ctx context.Context, claims *accessClaims) error {
 	return err
 }
 
-// readAccessToken returns the claims of an access token that we issued, dead or alive, or errInvalidToken. ID tokens are
-// signed by the same keys; their typ keeps them out.
+// readAccessToken returns the claims of an access token that we issued, dead or alive, or errInvalidToken. They are not to be changed:
+// the next request with the token gets them too. What is remembered ends with the state of the key set, so no token outlives its key.
 func (p *Provider) readAccessToken(ctx context.Context, token string) (*accessClaims, error) {
+	seen := p.keys.current.Load().seen
+	if claims, ok := seen.of(token); ok {
+		return claims, nil
+	}
+	claims, err := p.parseAccessToken(ctx, token)
+	if err == nil {
+		seen.add(token, claims)
+	}
+	return claims, err
+}
+
+// parseAccessToken reads a token for the first time. ID tokens are signed by the same keys; their typ keeps them out.
+func (p *Provider) parseAccessToken(ctx context.Context, token string) (*accessClaims, error) {
 	var payload []byte
 	var err error
 	if sealed, ok := strings.CutPrefix(token, opaquePrefix); ok {
 		payload, err = p.Keyring.Open(sealAccessToken, sealed)
 	} else {
-		payload, err = p.keys.verifyAgain(ctx, typAccessToken, token)
+		payload, err = p.keys.verify(ctx, typAccessToken, token)
 	}
 	if err != nil {
 		return nil, errInvalidToken

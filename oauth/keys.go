@@ -321,20 +321,6 @@ func (k *keySet) verify(ctx context.Context, typ, token string) ([]byte, error) 
 	return payload, nil
 }
 
-// verifyAgain is verify for tokens that come again and again. What it remembers ends with the state of the key set, so no
-// token outlives its key.
-func (k *keySet) verifyAgain(ctx context.Context, typ, token string) ([]byte, error) {
-	seen := k.current.Load().seen
-	if payload, ok := seen.payload(typ, token); ok {
-		return payload, nil
-	}
-	payload, err := k.verify(ctx, typ, token)
-	if err == nil {
-		seen.add(typ, token, payload)
-	}
-	return payload, err
-}
-
 // public finds a key by kid. An unknown one may be another replica's newest, so the set is read again, at most once
 // every few seconds: a stranger must not turn made-up kids into queries.
 func (k *keySet) public(ctx context.Context, kid string) (jose.JSONWebKey, bool) {

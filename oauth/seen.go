@@ -5,37 +5,40 @@ import (
 	"sync"
 )
 
-// maxSeenTokens bounds the memory: some three megabytes.
+// maxSeenTokens bounds the memory: some five megabytes.
 const maxSeenTokens = 4096
 
-// seenTokens remembers tokens whose signature was good, with what they say. A machine sends the same token with each of its
-// requests, and to check an ES256 signature is more work than all the rest of reading it. Only tokens of ours get in, so a
-// stranger cannot fill it. Whether a token is still alive is asked each time.
+// seenTokens remembers access tokens that were found to be ours, with what they say. A machine sends the same token with each of its
+// requests, and to check an ES256 signature is more work than all the rest of reading it, and to parse its claims most of that rest.
+// Only tokens of ours get in, so a stranger cannot fill it. Whether a token is still alive is asked each time.
 type seenTokens struct {
-	mu       sync.RWMutex
-	payloads map[[sha256.Size]byte][]byte // never changed; the tokens themselves are not kept
+	mu     sync.RWMutex
+	claims map[[sha256.Size]byte]*accessClaims // never changed; the tokens themselves are not kept
 }
 
 func newSeenTokens() *seenTokens {
-	return &seenTokens{payloads: map[[sha256.Size]byte][]byte{}}
+	return &seenTokens{claims: map[[sha256.Size]byte]*accessClaims{}}
 }
 
-func tokenSum(typ, token string) [sha256.Size]byte { return sha256.Sum256([]byte(typ + " " + token)) }
+func tokenSum(token string) [sha256.Size]byte {
+	var room [1 << 10]byte // nearly every token finds room on the stack
+	return sha256.Sum256(append(room[:0], token...))
+}
 
-func (s *seenTokens) payload(typ, token string) ([]byte, bool) {
-	sum := tokenSum(typ, token)
+func (s *seenTokens) of(token string) (*accessClaims, bool) {
+	sum := tokenSum(token)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	payload, ok := s.payloads[sum]
-	return payload, ok
+	claims, ok := s.claims[sum]
+	return claims, ok
 }
 
-func (s *seenTokens) add(typ, token string, payload []byte) {
-	sum := tokenSum(typ, token)
+func (s *seenTokens) add(token string, claims *accessClaims) {
+	sum := tokenSum(token)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.payloads) >= maxSeenTokens {
-		clear(s.payloads)
+	if len(s.claims) >= maxSeenTokens {
+		clear(s.claims)
 	}
-	s.payloads[sum] = payload
+	s.claims[sum] = claims
 }

@@ -222,6 +222,16 @@ func TestHumaErrors(t *testing.T) {
 	assert.Equal(t, "NOT_FOUND", d.Code)
 }
 
+// Who takes the shortcut gets the form that huma would have chosen.
+func TestPlainAccepts(t *testing.T) {
+	s := newServer()
+	for _, accept := range problem.PlainAccepts {
+		chosen, err := s.api.Negotiate(accept)
+		require.NoError(t, err)
+		assert.Equal(t, "application/json", chosen, accept)
+	}
+}
+
 func TestOpenAPI(t *testing.T) {
 	s := newServer()
 	s.register("/strict", strict)

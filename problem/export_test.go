@@ -14,3 +14,6 @@ func Exactness[T any](text []byte) (fits, drops bool) {
 	}
 	return s.fits(text), s.dropInexact(tree)
 }
+
+// PlainAccepts are what a request may want without huma being asked what that is.
+var PlainAccepts = plainAccepts

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding"
 	"encoding/json"
+	"io"
 	"reflect"
 	"strings"
 	"sync"
@@ -14,7 +15,7 @@ import (
 // jsonFormat is huma's JSON, except that property names match exactly. encoding/json also fills a field from "EMAIL",
 // which the validation, looking at "email", never saw: {"email": "a@example.com", "EMAIL": "anything"} would pass.
 var jsonFormat = huma.Format{
-	Marshal: huma.DefaultJSONFormat.Marshal,
+	Marshal: marshal,
 	Unmarshal: func(data []byte, v any) error {
 		target := reflect.TypeOf(v).Elem()
 		if target.Kind() == reflect.Interface { // the validator's own look at the body
@@ -37,6 +38,21 @@ var jsonFormat = huma.Format{
 		}
 		return json.Unmarshal(data, v)
 	},
+}
+
+// An Appender is an answer that writes itself, as encoding/json would.
+type Appender interface{ AppendJSON(to []byte) []byte }
+
+func marshal(w io.Writer, v any) error {
+	answer, ok := v.(Appender)
+	if !ok {
+		return huma.DefaultJSONFormat.Marshal(w, v)
+	}
+	buffer := buffers.Get().(*bytes.Buffer)
+	defer release(buffer)
+	buffer.Write(append(answer.AppendJSON(buffer.AvailableBuffer()), '\n'))
+	_, err := w.Write(buffer.Bytes())
+	return err
 }
 
 var unmarshalers = []reflect.Type{reflect.TypeFor[json.Unmarshaler](), reflect.TypeFor[encoding.TextUnmarshaler]()}
