@@ -24,7 +24,7 @@ import (
 )
 
 // BenchmarkRecord records as many callers do at once, on databases that keep what they are told, beside the commits of one row
-// that the same database does for as many. Read it before you change the statements of a settlement. WORKERS in the environment tries another number of them.
+// that the same database does for as many. Read it before you change the statements of a settlement. LINES in the environment tries another number of them.
 func BenchmarkRecord(b *testing.B) {
 	for _, engine := range []string{"sqlite", "postgres"} {
 		b.Run(engine, func(b *testing.B) {
@@ -105,8 +105,8 @@ func newMeasurement(b *testing.B, engine string) *measurement {
 	require.NoError(b, s.CreateOrganization(b.Context(), m.acme))
 	m.caller = consumption.Caller{ApplicationID: app.ID, ClientID: "shop-service"}
 	m.Service = &consumption.Service{Store: s, Now: time.Now, Log: zerolog.Nop()}
-	if n, err := strconv.Atoi(os.Getenv("WORKERS")); err == nil {
-		m.Workers = n
+	if n, err := strconv.Atoi(os.Getenv("LINES")); err == nil {
+		m.Lines = n
 	}
 	return m
 }

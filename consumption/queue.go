@@ -28,7 +28,7 @@ const (
 // worker, and an account is in one of them at a time, so that the workers do not wait for each other's locks.
 type queue struct {
 	mu      sync.RWMutex
-	lines   []chan *job // nil: nobody works
+	lines   []*line // nil: nobody works
 	waiting waiting
 	places  places
 }
@@ -83,13 +83,60 @@ func (j *job) weight() int64 {
 	return int64(len(j.request.uses))
 }
 
+// A line is of jobs that wait for each other, and for two workers who take turns: while one has its group committed, the other prepares
+// the next. So the database always has something to do, and the groups are no smaller for it.
+type line struct {
+	jobs chan *job
+	turn sync.Mutex // whose it is gathers, until only the COMMIT is left
+	last *flight    // of the turn before
+}
+
+// A flight is a group that is being committed.
+type flight struct {
+	keys map[store.RecordKey]bool // under which it records
+	done chan struct{}
+}
+
+func newFlight(group []*job) *flight {
+	f := &flight{map[store.RecordKey]bool{}, make(chan struct{})}
+	for _, j := range group {
+		if j.request == nil {
+			continue
+		}
+		for i := range j.request.uses {
+			if key := j.request.uses[i].IdempotencyKey; key != "" {
+				f.keys[store.RecordKey{ApplicationID: j.request.caller.ApplicationID, IdempotencyKey: key}] = true
+			}
+		}
+	}
+	return f
+}
+
+// follow has the group wait for the one before where it repeats something of that, which is not to be seen before it is committed.
+func (l *line) follow(group []*job) *flight {
+	f := newFlight(group)
+	if l.last != nil {
+		for key := range f.keys {
+			if l.last.keys[key] {
+				<-l.last.done
+				break
+			}
+		}
+	}
+	l.last = f
+	return f
+}
+
 // Run gathers what is recorded at the same time into common transactions, until ctx ends and all that waits is written.
 func (s *Service) Run(ctx context.Context) {
-	lines := make([]chan *job, s.workers())
+	count, workers := s.lines()
+	lines := make([]*line, count)
 	var working sync.WaitGroup
 	for i := range lines {
-		lines[i] = make(chan *job, maxQueued)
-		working.Go(func() { s.work(context.WithoutCancel(ctx), lines[i]) })
+		lines[i] = &line{jobs: make(chan *job, maxQueued)}
+		for range workers {
+			working.Go(func() { s.work(context.WithoutCancel(ctx), lines[i]) })
+		}
 	}
 	s.queue.open(lines)
 	<-ctx.Done()
@@ -97,19 +144,19 @@ func (s *Service) Run(ctx context.Context) {
 	working.Wait()
 }
 
-// workers is how many write at the same time. SQLite has one writer. On PostgreSQL others work while one waits for the disk, or for
-// a counter that is being written.
-func (s *Service) workers() int {
+// lines is how many there are, and how many work at each. SQLite has one writer. On PostgreSQL others work while one waits for the
+// disk, or for a counter that is being written.
+func (s *Service) lines() (count, workers int) {
 	switch {
 	case s.Store.Dialect() == "sqlite":
-		return 1
-	case s.Workers > 0:
-		return s.Workers
+		return 1, 1
+	case s.Lines > 0:
+		return s.Lines, 2
 	}
-	return 4
+	return 4, 2
 }
 
-func (q *queue) open(lines []chan *job) {
+func (q *queue) open(lines []*line) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.lines, q.waiting.of, q.places.of = lines, map[string]int64{}, map[store.Account]*spot{}
@@ -119,7 +166,7 @@ func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, line := range q.lines {
-		close(line)
+		close(line.jobs)
 	}
 	q.lines = nil
 }
@@ -134,7 +181,7 @@ func (q *queue) put(j *job) (queued bool, err error) {
 	if !q.waiting.enter(j.account.ApplicationID, j.weight()) {
 		return false, errBusy
 	}
-	q.lines[q.lineOf(j)] <- j // it has room for all that may wait
+	q.lines[q.lineOf(j)].jobs <- j // it has room for all that may wait
 	return true, nil
 }
 
@@ -159,10 +206,10 @@ func (q *queue) choose(j *job) (best int) {
 	case j.request != nil && q.waiting.all() <= maxGroup/10:
 		return 0
 	case j.request == nil || len(j.request.uses) == 1:
-		lines = lines[:min(len(lines), 2)]
+		lines = lines[:1]
 	}
 	for i, line := range lines {
-		if len(line) < len(lines[best]) {
+		if len(line.jobs) < len(lines[best].jobs) {
 			best = i
 		}
 	}
@@ -189,8 +236,8 @@ func (p *places) leave(jobs []*job) {
 }
 
 // gather waits for a job and takes with it what else is there. It returns nothing once the line is closed and empty.
-func (q *queue) gather(line <-chan *job) (group []*job) {
-	first, open := <-line
+func (q *queue) gather(line *line) (group []*job) {
+	first, open := <-line.jobs
 	for next, weight := first, int64(0); open; {
 		q.waiting.leave(next.account.ApplicationID, next.weight())
 		group, weight = append(group, next), weight+next.weight()
@@ -198,7 +245,7 @@ func (q *queue) gather(line <-chan *job) (group []*job) {
 			break
 		}
 		select {
-		case next, open = <-line:
+		case next, open = <-line.jobs:
 		default:
 			return group
 		}
@@ -214,7 +261,7 @@ func (s *Service) submit(ctx context.Context, j *job) error {
 		return err
 	}
 	if !queued {
-		s.write(ctx, []*job{j})
+		s.write(ctx, []*job{j}, func() {})
 	}
 	select {
 	case err := <-j.done:
@@ -224,15 +271,29 @@ func (s *Service) submit(ctx context.Context, j *job) error {
 	}
 }
 
-func (s *Service) work(ctx context.Context, line <-chan *job) {
-	for group := s.queue.gather(line); group != nil; group = s.queue.gather(line) {
-		s.write(ctx, group)
-		s.queue.places.leave(group)
+func (s *Service) work(ctx context.Context, line *line) {
+	for s.takeTurn(ctx, line) {
 	}
 }
 
-// write does the jobs. The requests among them share a transaction.
-func (s *Service) write(ctx context.Context, jobs []*job) {
+// takeTurn does what waits, and reports whether there was anything: a line that is closed has no more.
+func (s *Service) takeTurn(ctx context.Context, line *line) bool {
+	line.turn.Lock()
+	pass := sync.OnceFunc(line.turn.Unlock)
+	defer pass()
+	group := s.queue.gather(line)
+	if group == nil {
+		return false
+	}
+	flight := line.follow(group)
+	s.write(ctx, group, pass)
+	close(flight.done)
+	s.queue.places.leave(group)
+	return true
+}
+
+// write does the jobs. The requests among them share a transaction, and once only its COMMIT is left it calls pass.
+func (s *Service) write(ctx context.Context, jobs []*job, pass func()) {
 	var requests []*job
 	for _, j := range jobs {
 		if j.request != nil {
@@ -242,18 +303,24 @@ func (s *Service) write(ctx context.Context, jobs []*job) {
 		}
 	}
 	if len(requests) > 0 {
-		s.writeRequests(ctx, requests)
+		s.writeRequests(ctx, requests, pass)
 	}
 }
 
 // writeRequests settles requests together, and each half of them by itself when that fails for a reason that may lie in one of
 // them: whoever sends such ones again and again must not have all others recorded one by one.
-func (s *Service) writeRequests(ctx context.Context, jobs []*job) {
+func (s *Service) writeRequests(ctx context.Context, jobs []*job, pass func()) {
 	requests := make([]*request, len(jobs))
 	for i, j := range jobs {
 		requests[i] = j.request
 	}
-	err := s.transact(ctx, func(ctx context.Context) error { return s.settle(ctx, requests) })
+	err := s.transact(ctx, func(ctx context.Context) error {
+		err := s.settle(ctx, requests)
+		if err == nil {
+			pass()
+		}
+		return err
+	})
 	if err == nil || len(jobs) == 1 || errors.Is(err, store.ErrUnavailable) {
 		for _, j := range jobs {
 			j.done <- err
@@ -261,8 +328,8 @@ func (s *Service) writeRequests(ctx context.Context, jobs []*job) {
 		return
 	}
 	s.Log.Warn().Err(err).Int("requests", len(jobs)).Msg("usage could not be recorded together; trying the halves")
-	s.writeRequests(ctx, jobs[:len(jobs)/2])
-	s.writeRequests(ctx, jobs[len(jobs)/2:])
+	s.writeRequests(ctx, jobs[:len(jobs)/2], pass)
+	s.writeRequests(ctx, jobs[len(jobs)/2:], pass)
 }
 
 // transact runs fn in a transaction, and anew when another replica was faster with an idempotency key.

@@ -18,8 +18,8 @@ type Service struct {
 	Log   zerolog.Logger
 	// MaxAge is how old a use may be when it is recorded, and MaxSkew how far in the future, for clocks that differ. Zero is any.
 	MaxAge, MaxSkew time.Duration
-	// Workers is how many transactions of Run may be under way on PostgreSQL; zero is a good number.
-	Workers int
+	// Lines is how many lines of what is recorded there are on PostgreSQL, each with two transactions at most; zero is a good number.
+	Lines int
 
 	queue queue
 }
