@@ -21,12 +21,35 @@ type answer struct {
 	Organization bool          `json:"organization,omitempty"` // is charged, and not the person
 }
 
+// writeAnswer writes it as encoding/json would.
 func writeAnswer(s *Standing) string {
-	text, err := json.Marshal(answer{s.Total, s.Reserved, s.Start, s.End, s.Limit, s.Hard, s.Plan, s.Exceeded, s.ChargedTo.OrganizationID != ""})
-	if err != nil {
-		panic(err) // amounts, times and text always encode
+	to := s.Total.Append(append(make([]byte, 0, 128), `{"total":`...))
+	if !s.Reserved.IsZero() {
+		to = s.Reserved.Append(append(to, `,"reserved":`...))
 	}
-	return string(text)
+	if s.Start != nil {
+		to = append(s.Start.AppendFormat(append(to, `,"start":"`...), time.RFC3339Nano), '"')
+	}
+	if s.End != nil {
+		to = append(s.End.AppendFormat(append(to, `,"end":"`...), time.RFC3339Nano), '"')
+	}
+	if s.Limit != nil {
+		to = s.Limit.Append(append(to, `,"limit":`...))
+	}
+	to = appendIf(s.Hard, to, `,"hard":true`)
+	if s.Plan != "" {
+		to = appendText(append(to, `,"plan":`...), s.Plan)
+	}
+	to = appendIf(s.Exceeded, to, `,"exceeded":true`)
+	to = appendIf(s.ChargedTo.OrganizationID != "", to, `,"organization":true`)
+	return string(append(to, '}'))
+}
+
+func appendIf(so bool, to []byte, text string) []byte {
+	if so {
+		return append(to, text...)
+	}
+	return to
 }
 
 // readAnswer needs to know whose use the answer was about.

@@ -2,6 +2,7 @@ package consumption
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -41,4 +42,15 @@ func (s *Service) WaitingOf(applicationID string) int64 {
 	s.queue.waiting.mu.Lock()
 	defer s.queue.waiting.mu.Unlock()
 	return s.queue.waiting.of[applicationID]
+}
+
+// KeptAnswer is how a standing is kept, as it is written and as encoding/json writes it, and what is read of it again.
+func KeptAnswer(s *Standing) (written, marshalled string, read Standing, err error) {
+	text, err := json.Marshal(answer{s.Total, s.Reserved, s.Start, s.End, s.Limit, s.Hard, s.Plan, s.Exceeded, s.ChargedTo.OrganizationID != ""})
+	if err != nil {
+		return "", "", Standing{}, err
+	}
+	written = writeAnswer(s)
+	read, err = readAnswer(written, s.ChargedTo.ApplicationID, s.ChargedTo.UserID, s.ChargedTo.OrganizationID)
+	return written, string(text), read, err
 }

@@ -194,13 +194,9 @@ func (u *use) balance() store.Balance { return store.Balance{Account: u.account,
 // PostgreSQL shows a statement that had to wait nothing newer than the row it waited for.
 func (w *settlement) hold(ctx context.Context) (err error) {
 	refusing, reserving := w.requests[0].reserving != nil, false
-	balances := map[store.Balance]bool{}
 	for _, u := range w.uses {
 		refusing = refusing || u.enforced()
 		reserving = reserving || u.facts.Reserving && u.limit != nil
-		if u.limit != nil {
-			balances[u.balance()] = true
-		}
 	}
 	if refusing {
 		tallies := make(map[store.CounterID]store.Tally, 2*len(w.uses))
@@ -214,9 +210,20 @@ func (w *settlement) hold(ctx context.Context) (err error) {
 		}
 	}
 	if refusing || reserving {
-		w.reserved, err = w.store.Reserved(ctx, keysOf(balances), w.now)
+		w.reserved, err = w.store.Reserved(ctx, w.balances(), w.now)
 	}
 	return err
+}
+
+// balances are those of which something may be reserved that matters.
+func (w *settlement) balances() []store.Balance {
+	out := map[store.Balance]bool{}
+	for _, u := range w.uses {
+		if u.limit != nil {
+			out[u.balance()] = true
+		}
+	}
+	return keysOf(out)
 }
 
 func keysOf[K comparable, V any](of map[K]V) []K {

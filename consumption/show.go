@@ -72,8 +72,8 @@ func (r *Recorded) appendJSON(to []byte) []byte {
 	to = appendText(append(to, `{"id":`...), r.ID)
 	to = strconv.AppendBool(append(to, `,"recorded":true,"duplicate":`...), r.Duplicate)
 	to = appendText(append(to, `,"key":`...), r.Key)
-	to = append(append(to, `,"amount":`...), r.Amount.String()...)
-	to = append(append(to, `,"total":`...), r.Total.String()...)
+	to = r.Amount.Append(append(to, `,"amount":`...))
+	to = r.Total.Append(append(to, `,"total":`...))
 	to = appendMoment(append(to, `,"period":{"start":`...), r.Start)
 	to = appendMoment(append(to, `,"end":`...), r.End)
 	to = appendDecimal(append(to, `},"limit":`...), r.Limit)
@@ -104,7 +104,7 @@ func appendDecimal(to []byte, a *store.Amount) []byte {
 	if a == nil {
 		return append(to, "null"...)
 	}
-	return append(to, a.String()...)
+	return a.Append(to)
 }
 
 func orNull[T comparable](value T) *T {

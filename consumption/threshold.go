@@ -3,6 +3,7 @@ package consumption
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"auth-service/store"
@@ -10,36 +11,43 @@ import (
 
 // announce tells the application, once in a period, that an account has reached a threshold of its limit.
 func (w *settlement) announce(ctx context.Context) error {
-	done := map[store.CounterID]bool{}
-	for _, u := range w.uses {
-		if u.limit == nil || done[u.counter] {
-			continue
-		}
-		done[u.counter] = true
-		if err := w.announceAt(ctx, u, w.counted[u.counter]); err != nil {
-			return err
+	for i, u := range w.uses {
+		if reached := w.reached(u); len(reached) > 0 && !w.announced(u, w.uses[:i]) {
+			if err := w.announceAt(ctx, u, reached); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// announceAt announces the thresholds that a counter has reached. It may pass several at once, also because the limit fell.
-func (w *settlement) announceAt(ctx context.Context, u *use, c *store.ConsumptionCounter) error {
-	var reached []int
+// reached returns the thresholds that a counter has reached since some were announced. It may pass several at once, also because the limit fell.
+func (w *settlement) reached(u *use) (reached []int) {
+	if u.limit == nil {
+		return nil
+	}
+	c := w.counted[u.counter]
 	for _, percent := range u.quota.NotifyAt() {
 		if int64(percent) > c.Notified && c.Charged.Compare(u.limit.Percent(percent)) >= 0 {
 			reached = append(reached, percent)
 		}
 	}
-	if len(reached) == 0 {
-		return nil
-	}
+	return reached
+}
+
+// announced reports whether one of the earlier uses is of the same counter.
+func (w *settlement) announced(u *use, earlier []*use) bool {
+	return slices.ContainsFunc(earlier, func(e *use) bool { return e.limit != nil && e.counter == u.counter })
+}
+
+func (w *settlement) announceAt(ctx context.Context, u *use, reached []int) error {
 	first, err := w.store.NotifyCounter(ctx, u.counter, int64(reached[len(reached)-1]))
 	if err != nil || !first {
 		return err
 	}
 	for _, percent := range reached {
-		event := store.OutboxEvent{ApplicationID: u.counter.ApplicationID, Type: store.WebhookThreshold, Payload: thresholdPayload(u, c, percent)}
+		payload := thresholdPayload(u, w.counted[u.counter], percent)
+		event := store.OutboxEvent{ApplicationID: u.counter.ApplicationID, Type: store.WebhookThreshold, Payload: payload}
 		if err := w.store.Enqueue(ctx, event); err != nil {
 			return err
 		}

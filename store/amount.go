@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/big"
@@ -129,23 +130,28 @@ func (a Amount) Compare(b Amount) int {
 
 // Percent returns n hundredths of a, rounded up to a millionth, so that what reaches it has reached the share.
 func (a Amount) Percent(n int) Amount {
-	exact := new(big.Int).Mul(big.NewInt(a.whole), big.NewInt(microsPerUnit))
-	exact.Add(exact, big.NewInt(a.micros)).Mul(exact, big.NewInt(int64(n))).Add(exact, big.NewInt(99)).Div(exact, big.NewInt(100))
-	whole, micros := exact.DivMod(exact, big.NewInt(microsPerUnit), new(big.Int))
-	return Amount{whole: whole.Int64(), micros: micros.Int64()}
+	hundreds, rest := a.whole/100, (a.whole%100)*microsPerUnit+a.micros
+	micros := (rest*int64(n) + 99) / 100
+	return Amount{whole: hundreds*int64(n) + micros/microsPerUnit, micros: micros % microsPerUnit}
 }
 
 // String writes the amount in the one way to write it: 10, 0.3.
-func (a Amount) String() string {
-	text := strconv.FormatInt(a.whole, 10)
+func (a Amount) String() string { return string(a.Append(nil)) }
+
+// Append appends what String returns.
+func (a Amount) Append(to []byte) []byte {
+	to = strconv.AppendInt(to, a.whole, 10)
 	if a.micros == 0 {
-		return text
+		return to
 	}
-	return text + "." + strings.TrimRight(fmt.Sprintf("%06d", a.micros), "0")
+	point := len(to)
+	to = strconv.AppendInt(to, microsPerUnit+a.micros, 10) // has a 1 where the point belongs
+	to[point] = '.'
+	return bytes.TrimRight(to, "0")
 }
 
 // MarshalJSON writes a number.
-func (a Amount) MarshalJSON() ([]byte, error) { return []byte(a.String()), nil }
+func (a Amount) MarshalJSON() ([]byte, error) { return a.Append(nil), nil }
 
 // UnmarshalJSON reads a number, or text that is one, as those send it whose numbers are floats. It returns ErrInvalidAmount.
 func (a *Amount) UnmarshalJSON(text []byte) error {

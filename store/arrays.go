@@ -26,15 +26,15 @@ func (c plainArrays) PlanEncode(m *pgtype.Map, oid uint32, format int16, value a
 	if format == pgtype.BinaryFormatCode {
 		switch value.(type) {
 		case []string:
-			return plainArray[string]{pgtype.TextOID, appendTextValue}
+			return plainArray[string]{pgtype.TextOID, sizeOfTexts, appendTextValue}
 		case []int64:
-			return plainArray[int64]{pgtype.Int8OID, appendIntValue}
+			return plainArray[int64]{pgtype.Int8OID, sizeOfNumbers[int64], appendIntValue}
 		case []bool:
-			return plainArray[bool]{pgtype.BoolOID, appendBoolValue}
+			return plainArray[bool]{pgtype.BoolOID, sizeOfNumbers[bool], appendBoolValue}
 		case []time.Time:
-			return plainArray[time.Time]{pgtype.TimestamptzOID, appendTimeValue}
+			return plainArray[time.Time]{pgtype.TimestamptzOID, sizeOfNumbers[time.Time], appendTimeValue}
 		case []*time.Time:
-			return plainArray[*time.Time]{pgtype.TimestamptzOID, appendMaybeTimeValue}
+			return plainArray[*time.Time]{pgtype.TimestamptzOID, sizeOfNumbers[*time.Time], appendMaybeTimeValue}
 		}
 	}
 	return c.Codec.PlanEncode(m, oid, format, value)
@@ -44,13 +44,13 @@ func (c plainArrays) PlanEncode(m *pgtype.Map, oid uint32, format int16, value a
 // number, where they begin, and each with its length before it.
 type plainArray[T any] struct {
 	element uint32
+	size    func(list []T) int // at most
 	append  func(buf []byte, value T) []byte
 }
 
 func (a plainArray[T]) Encode(value any, buf []byte) ([]byte, error) {
 	list := value.([]T)
-	const perElement = 40 // an id, or less
-	buf = slices.Grow(buf, 20+perElement*len(list))
+	buf = slices.Grow(buf, 20+a.size(list))
 	for _, head := range []uint32{1, 1, a.element, uint32(len(list)), 1} {
 		buf = binary.BigEndian.AppendUint32(buf, head)
 	}
@@ -59,6 +59,15 @@ func (a plainArray[T]) Encode(value any, buf []byte) ([]byte, error) {
 	}
 	return buf, nil
 }
+
+func sizeOfTexts(list []string) (size int) {
+	for _, text := range list {
+		size += 4 + len(text)
+	}
+	return size
+}
+
+func sizeOfNumbers[T any](list []T) int { return 12 * len(list) }
 
 func appendTextValue(buf []byte, text string) []byte {
 	return append(binary.BigEndian.AppendUint32(buf, uint32(len(text))), text...)
