@@ -18,7 +18,7 @@ const (
 	recordCallers  = 64 // who record one by one
 	batchCallers   = 8
 	batchSize      = 100
-	ofCommits      = 0.50                  // single records of the database's own commits
+	ofCommits      = 0.50                  // single records of the commits that a bare server gets out of the database over HTTP
 	ofSpread       = 0.80                  // records of one counter of those of many
 	batchedRecords = 20_000                // a second, where the machine can insert as many at all
 	readTarget     = 10 * time.Millisecond // for 99 of 100 reads
@@ -160,7 +160,7 @@ func measureUsage(ctx context.Context, e engine, server, bare *target, b *bed, u
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
 		verdict := "pass"
-		if m.missed(got, least.perSecond, spread) {
+		if m.missed(got, least.reachable(), spread) {
 			verdict = "FAIL"
 		}
 		if spread == 0 {
@@ -176,6 +176,15 @@ func measureUsage(ctx context.Context, e engine, server, bare *target, b *bed, u
 type floors struct {
 	name                string
 	perSecond, overHTTP float64
+}
+
+// reachable is the floor for requests. On a machine that the database shares with a server, and with those who send to it, a server that
+// does nothing but commit gets about half of the commits that the database does alone.
+func (f floors) reachable() float64 {
+	if f.overHTTP > 0 {
+		return min(f.perSecond, f.overHTTP)
+	}
+	return f.perSecond
 }
 
 func (m metered) least(ctx context.Context, f *bareInserts, bare *target, o options) (least floors, err error) {
