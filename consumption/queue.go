@@ -24,8 +24,8 @@ const (
 )
 
 // A queue gathers what is to be written. While a transaction is under way, what arrives waits and goes together into the next
-// one: the more callers there are, the less each costs, and one who comes alone does not wait. There is a line for each
-// worker, and an account is in one of them at a time, so that the workers do not wait for each other's locks.
+// one: the more callers there are, the less each costs, and one who comes alone does not wait. There are a few lines, and an
+// account is in one of them at a time, so that those who work at them do not wait for each other's locks.
 type queue struct {
 	mu      sync.RWMutex
 	lines   []*line // nil: nobody works
@@ -198,18 +198,19 @@ func (q *queue) lineOf(j *job) int {
 	return p.line
 }
 
-// choose is the first line as long as few wait: half as many transactions cost half as much. With more it is the one in which the
-// fewest wait, of two: more would make small groups of what comes one by one. Lists are groups by themselves.
+// choose is the first line for what comes one by one, until more than a group waits there: small groups cost more, and so it is for
+// lists as long as few wait. Else it is the one in which the fewest wait. What needs a transaction of its own keeps out of the first
+// one's way.
 func (q *queue) choose(j *job) (best int) {
-	lines := q.lines
+	single := j.request != nil && len(j.request.uses) == 1
 	switch {
-	case j.request != nil && q.waiting.all() <= maxGroup/10:
+	case j.request == nil:
+		best = min(1, len(q.lines)-1)
+	case q.waiting.all() <= maxGroup/10, single && len(q.lines[0].jobs) < maxGroup:
 		return 0
-	case j.request == nil || len(j.request.uses) == 1:
-		lines = lines[:1]
 	}
-	for i, line := range lines {
-		if len(line.jobs) < len(lines[best].jobs) {
+	for i := best; i < len(q.lines); i++ {
+		if len(q.lines[i].jobs) < len(q.lines[best].jobs) {
 			best = i
 		}
 	}
