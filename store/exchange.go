@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql/driver"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -58,9 +59,13 @@ func (st *statement) failed(err error) error {
 	return st.fail(known(err))
 }
 
-// catchUp sends what waits.
+// catchUp sends what waits. After an exchange that failed it refuses whatever comes: perhaps not even BEGIN arrived, and it would be
+// outside of the transaction.
 func (t *txPool) catchUp(ctx context.Context) error {
-	if len(t.waiting) == 0 {
+	switch {
+	case t.aborted != nil:
+		return fmt.Errorf("transaction has failed before: %w", t.aborted)
+	case len(t.waiting) == 0:
 		return nil
 	}
 	return t.exchange(ctx, nil)
@@ -68,9 +73,12 @@ func (t *txPool) catchUp(ctx context.Context) error {
 
 // exchange sends what waits, and then the statements. The first that fails ends it.
 func (t *txPool) exchange(ctx context.Context, statements []*statement) error {
+	if t.aborted != nil {
+		return t.catchUp(ctx)
+	}
 	statements, t.waiting, t.begun = append(t.waiting, statements...), nil, true
-	err := t.conn.Raw(func(conn any) error { return send(ctx, conn.(*stdlib.Conn).Conn(), statements) })
-	return t.remember(ctx, err)
+	t.aborted = t.conn.Raw(func(conn any) error { return send(ctx, conn.(*stdlib.Conn).Conn(), statements) })
+	return t.remember(ctx, t.aborted)
 }
 
 func send(ctx context.Context, conn *pgx.Conn, statements []*statement) error {

@@ -93,6 +93,24 @@ func TestCommitOfWhatFailedIsAnError(t *testing.T) {
 	require.Zero(t, count(t, s))
 }
 
+// When not even BEGIN arrived, whoever goes on must not do so outside of the transaction.
+func TestNothingRunsAfterAnExchangeThatFailed(t *testing.T) {
+	s := storetest.NewPostgres(t, alone)
+	withThings(t, s)
+	exec(t, s, "ALTER TABLE consumption_counters RENAME TO elsewhere")
+	err := s.Tx(t.Context(), func(ctx context.Context) error {
+		_, err := s.Counters(ctx, []store.CounterID{{Key: "calls", StartsAt: store.Epoch}})
+		require.ErrorContains(t, err, "consumption_counters")
+		require.Error(t, create(ctx, s, "outside"))
+		var n int
+		require.Error(t, s.Direct(ctx).QueryRowContext(ctx, "SELECT 1").Scan(&n))
+		return nil
+	})
+	require.ErrorContains(t, err, "consumption_counters")
+	require.Zero(t, count(t, s))
+	require.NoError(t, create(t.Context(), s, "the next"))
+}
+
 // Columns are written by code of ours, so they are compared with what comes back through pgx's.
 func TestColumnsOfManyRows(t *testing.T) {
 	s := storetest.NewPostgres(t)

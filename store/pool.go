@@ -135,6 +135,7 @@ type txPool struct {
 	conn       *sql.Conn    // PostgreSQL's, which begins and ends the transaction by statements like any other
 	waiting    []*statement // what PostgreSQL gets with the next statement, BEGIN above all
 	begun      bool
+	aborted    error           // by an exchange
 	ctx        context.Context // of BEGIN, as in *sql.Tx: its end is the transaction's
 	failure    error
 	committing bool
