@@ -568,3 +568,22 @@ func TestOneWhoIsRefusedCostsLittle(t *testing.T) {
 	}
 	assert.Less(t, transactions, 20)
 }
+
+// Behind a pooler that hands a connection from transaction to transaction nothing may stay prepared.
+func TestRecordingThroughAPooler(t *testing.T) {
+	for _, mode := range []string{"exec", "simple_protocol", "cache_describe", "describe_exec"} {
+		t.Run(mode, func(t *testing.T) {
+			url := storetest.NewPostgresURL(t)
+			separator := map[bool]string{true: "&", false: "?"}[strings.Contains(url, "?")]
+			r := newRecorder(t, url+separator+"default_query_exec_mode="+mode, &atomic.Int64{})
+			r.plan("free", "10", store.PeriodMonth, true, byDefault)
+			working(t.Context(), func() {
+				r.record(r.use("1.5", under(`a"b'c\`)))
+				assert.True(t, r.record(r.use("1.5", under(`a"b'c\`))).Duplicate)
+				r.record(r.use("1", r.forAcme))
+				r.refuse("QUOTA_EXCEEDED", r.use("9"))
+			}, r.Service)
+			assert.Equal(t, "2.5", r.total())
+		})
+	}
+}
