@@ -187,14 +187,26 @@ func (t *txPool) QueryContext(ctx context.Context, query string, args ...any) (*
 func (t *txPool) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	observe(ctx, query)
 	if err := t.catchUp(ctx); err != nil {
-		ended, end := context.WithCancelCause(ctx) // a *sql.Row with an error comes from database/sql alone
-		end(err)
-		return t.session.QueryRowContext(ended, query, args...)
+		return t.session.QueryRowContext(endedBy{ctx, err}, query, args...) // a *sql.Row with an error comes from database/sql alone
 	}
 	row := t.session.QueryRowContext(ctx, query, args...)
 	_ = t.remember(ctx, row.Err()) // the caller gets it from Scan
 	return row
 }
+
+// endedBy is a context that an error has ended, so that a driver which looks at it first says just that.
+type endedBy struct {
+	context.Context
+	err error
+}
+
+func (endedBy) Done() <-chan struct{} {
+	done := make(chan struct{})
+	close(done)
+	return done
+}
+
+func (c endedBy) Err() error { return c.err }
 
 func (t *txPool) remember(ctx context.Context, err error) error {
 	if err != nil && t.failure == nil {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -159,7 +160,8 @@ func (s *Store) beginAtOnce(ctx context.Context) (*frame, error) {
 		return f, fmt.Errorf("begin: %w", err)
 	}
 	if conn := f.pool.conn; conn != nil { // a *sql.Tx sees to it by itself
-		context.AfterFunc(ctx, func() { _ = conn.Close() }) // also when whoever began it forgets it
+		// It is ended, as only given back it would keep its locks until somebody takes it. After Commit and Rollback this does nothing.
+		context.AfterFunc(ctx, func() { _ = conn.Raw(func(any) error { return driver.ErrBadConn }) })
 	}
 	return f, nil
 }
