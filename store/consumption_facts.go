@@ -63,7 +63,8 @@ func (s *Store) ConsumerFacts(ctx context.Context, who []Account, now time.Time)
 	return facts, err
 }
 
-// FactsAndRecords returns ConsumerFacts and RecordsByKey, in one exchange with the database.
+// FactsAndRecords returns ConsumerFacts and, in the same exchange with the database, as much of those records that exist under the keys as
+// tells a repetition from another use, with the answer.
 func (s *Store) FactsAndRecords(ctx context.Context, who []Account, keys []RecordKey, now time.Time) ([]ConsumerFacts, map[RecordKey]*ConsumptionRecord, error) {
 	for {
 		read := s.newFactsReading(who)
@@ -197,15 +198,7 @@ var recordsByKey = many(`SELECT r.application_id, r.idempotency_key, r.id, r.use
 	"r.application_id = x.application_id AND r.idempotency_key = x.idempotency_key AND r.idempotency_key <> ''"), 0,
 	"application_id text", "idempotency_key text")
 
-// RecordsByKey returns as much of those records that exist as tells a repetition from another use, and the answer.
-func (s *Store) RecordsByKey(ctx context.Context, keys []RecordKey) (map[RecordKey]*ConsumptionRecord, error) {
-	out := map[RecordKey]*ConsumptionRecord{}
-	if err := s.together(ctx, s.recordsByKey(keys, out)); err != nil {
-		return nil, fmt.Errorf("find records by idempotency key: %w", err)
-	}
-	return out, nil
-}
-
+// recordsByKey finds as much of those records that exist as tells a repetition from another use, and the answer.
 func (s *Store) recordsByKey(keys []RecordKey, out map[RecordKey]*ConsumptionRecord) *statement {
 	applications, texts := make([]string, len(keys)), make([]string, len(keys))
 	for i, key := range keys {

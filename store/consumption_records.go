@@ -45,7 +45,7 @@ func (s *Store) InsertRecords(ctx context.Context, records []ConsumptionRecord) 
 	}, func(err error) error { return fmt.Errorf("insert %d records: %w", n, err) })
 }
 
-// RecordByID returns as much of a record of the application as RecordsByKey does, or ErrNotFound.
+// RecordByID returns as much of a record of the application as FactsAndRecords does, or ErrNotFound.
 func (s *Store) RecordByID(ctx context.Context, applicationID, id string) (*ConsumptionRecord, error) {
 	r := ConsumptionRecord{ApplicationID: applicationID, ID: id}
 	err := s.take(ctx, []any{&r.IdempotencyKey, &r.UserID, &r.OrganizationID, &r.Key, &r.Amount.whole, &r.Amount.micros, &r.Answer},

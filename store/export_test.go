@@ -75,3 +75,9 @@ func UsageLookups() map[string]string {
 		"reserved": reservedOf.postgres,
 	}
 }
+
+// RecordsByKey is the half of FactsAndRecords that finds records.
+func (s *Store) RecordsByKey(ctx context.Context, keys []RecordKey) (map[RecordKey]*ConsumptionRecord, error) {
+	_, found, err := s.FactsAndRecords(ctx, nil, keys, s.now())
+	return found, err
+}
